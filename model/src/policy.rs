@@ -1,0 +1,163 @@
+//! The policy: everything the documents mean for steering, checked and cross-referenced.
+//!
+//! Invariant: `sites`, `services` and `zones` are sorted by name, and every id in them points into
+//! the same policy. A policy holds no key and no secret.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::geo::{Area, Continent, Country, Isp, Locale, Subdivision};
+use crate::name::SiteName;
+use crate::service::{GlobalService, Rung, ServiceId};
+use crate::site::{Site, SiteId};
+use crate::zone::Zone;
+
+/// Everything the documents say about zones, sites and services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// By apex.
+    pub zones: Vec<Zone>,
+    /// By name; `SiteId` indexes it.
+    pub sites: Vec<Site>,
+    /// By namespace and name; `ServiceId` indexes it.
+    pub services: Vec<GlobalService>,
+    /// The operator's own locales and the resolvers' places.
+    pub locale_overrides: LocaleOverrides,
+    /// Limits on change.
+    pub guard: GuardPolicy,
+}
+
+impl Policy {
+    /// The site of this id.
+    ///
+    /// # Panics
+    /// When the id comes from another policy.
+    pub fn site(&self, id: SiteId) -> &Site {
+        &self.sites[usize::from(id.0)]
+    }
+
+    /// Finds a site by name.
+    pub fn site_id(&self, name: &str) -> Option<SiteId> {
+        let at = self.sites.binary_search_by(|site| site.name.as_str().cmp(name)).ok()?;
+        u16::try_from(at).ok().map(SiteId)
+    }
+
+    /// The service of this id.
+    ///
+    /// # Panics
+    /// When the id comes from another policy.
+    pub fn service(&self, id: ServiceId) -> &GlobalService {
+        &self.services[id.0 as usize]
+    }
+
+    /// Every service with its id.
+    pub fn services(&self) -> impl Iterator<Item = (ServiceId, &GlobalService)> {
+        (0..).map(ServiceId).zip(&self.services)
+    }
+
+    /// Every site with its id.
+    pub fn sites(&self) -> impl Iterator<Item = (SiteId, &Site)> {
+        (0..).map(SiteId).zip(&self.sites)
+    }
+}
+
+/// A hard limit on candidates: a site outside is never answered, whatever happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fence {
+    /// Site and client must agree in these fields. A client whose field is unknown matches no site.
+    Match(Rung),
+    /// Only these sites.
+    Sites(Vec<SiteId>),
+}
+
+/// Rules of `TrafficPolicy` documents that apply to one service, highest precedence first.
+pub type RuleSet = Vec<Rule>;
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// `policy-namespace/policy-name/rule-name`, for reasons.
+    pub origin: Arc<str>,
+    /// Who it is about.
+    pub matches: Match,
+    /// What it does.
+    pub effect: Effect,
+}
+
+/// The clients of a rule: every given field must hold, any value of a field will do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Match {
+    /// Continents.
+    pub continents: Vec<Continent>,
+    /// Countries.
+    pub countries: Vec<Country>,
+    /// Subdivisions.
+    pub subdivisions: Vec<Subdivision>,
+    /// ISP groups.
+    pub isps: Vec<Isp>,
+    /// The operator's areas.
+    pub areas: Vec<Area>,
+    /// Origin ASNs.
+    pub asns: Vec<u32>,
+    /// Client prefixes (v4 at most /24, v6 at most /56).
+    pub cidrs: Vec<IpNet>,
+    /// A weekly window in UTC; `None` always holds.
+    pub window: Option<Window>,
+}
+
+/// A window of time within the week, UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Bit 0 is Monday, bit 6 Sunday: the days on which the window starts.
+    pub days: u8,
+    /// Start, in minutes after midnight UTC (0..1440).
+    pub start_min: u16,
+    /// Length in minutes (1..=1440); it may run past midnight.
+    pub length_min: u16,
+}
+
+/// What a rule does to the candidates of matching clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Hard limit.
+    Fence(Fence),
+    /// These sites first, in this order, before the ladder and the bill.
+    Pin(Vec<SiteId>),
+    /// Weights for sharing among the spread group of these clients.
+    Weights(Vec<(SiteId, u32)>),
+    /// This share of the matching client blocks goes to the site first; monotone in the percent.
+    Shift {
+        /// The site.
+        to: SiteId,
+        /// Hundredths of a percent, 0..=10,000.
+        share_bp: u16,
+    },
+}
+
+/// The operator's `LocaleMap`s, merged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocaleOverrides {
+    /// Client prefixes; the longest match sets the fields it has and leaves the others.
+    pub clients: Vec<(IpNet, Locale)>,
+    /// Resolver egress prefixes: used only for queries without a client subnet.
+    pub resolvers: Vec<(IpNet, Locale)>,
+    /// Cell ids (HTTPDNS).
+    pub cells: Vec<(Arc<str>, Locale)>,
+}
+
+/// Limits on what a change may destroy at once. `None` does not limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardPolicy {
+    /// Objects that may not be removed, as `Kind/namespace/name` or `Kind/name`.
+    pub protected: Vec<Arc<str>>,
+    /// Sites, services and zones removed per window.
+    pub removals_max: Option<u32>,
+    /// The window in seconds (default 300).
+    pub window_s: u32,
+    /// Sites drained or withdrawn by machines at once, percent of all sites' count.
+    pub withdrawn_percent_max: Option<u8>,
+    /// Sites that nobody may drain in the overlay.
+    pub undrainable: Vec<SiteName>,
+}
