@@ -2,6 +2,12 @@
 //!
 //! Pure: bytes in, tables out. The shell reads files and draws progress bars.
 
+pub mod centre;
+pub mod isp;
+mod layer;
+pub mod source;
 pub mod table;
 
+pub use centre::Centres;
+pub use source::{Field, Origins, Source, SourceId};
 pub use table::{ClassId, Hit, LocaleTable};
