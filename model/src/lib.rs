@@ -4,6 +4,7 @@
 //! checked); past that point nobody checks again. This crate is pure: no I/O, no task, no clock.
 
 pub mod codec;
+mod continent;
 pub mod document;
 pub mod gateway;
 pub mod geo;

@@ -2,12 +2,22 @@
 //!
 //! Pure: no I/O, no clock, no randomness. The same functions serve, explain, plan and simulate.
 
+pub mod bill;
 pub mod compile;
+mod cut;
 pub mod decide;
 pub mod explain;
+mod fold;
 pub mod latency;
 pub mod map;
+pub mod place;
+mod rank;
+pub mod runs;
+mod share;
+mod sight;
 pub mod snapshot;
+#[cfg(test)]
+mod world;
 
 pub use map::{Leaf, RunTable, ServiceMap, SteeringMap};
 pub use snapshot::{Generation, Health, Snapshot, SnapshotCell};

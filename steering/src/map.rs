@@ -1,13 +1,16 @@
 //! The compiled form of steering: per distinct policy one sorted table of runs, and its leaves.
 //!
-//! A run [A, B) is a maximal interval of addresses with equal leaves. The widest aligned block
-//! around x inside it is the exact and minimal ECS scope: two XORs and two leading-zero counts.
+//! A leaf is what steering says to a client before anybody's health is known, so that the scope of
+//! an answer stays valid while sites fail and return.
 
 use std::sync::Arc;
 
 use model::service::ServiceId;
 use model::site::SiteId;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+pub use crate::runs::RunTable;
 
 /// The most sites a leaf lists.
 pub const LEAF_SITES_MAX: usize = 4;
@@ -18,32 +21,50 @@ pub const LEAF_SITES_MAX: usize = 4;
 )]
 pub struct LeafId(pub u32);
 
-/// Sorted run starts and the leaf of each. `K` is `u32` for IPv4 and `u64` (the top 64 bits) for IPv6.
-///
-/// Invariant: the first start is 0; starts rise strictly; neighbours have different leaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunTable<K> {
-    /// Where each run starts.
-    pub starts: Vec<K>,
-    /// Which leaf holds from there to the next start.
-    pub leaves: Vec<LeafId>,
+impl LeafId {
+    /// In the resolvers' tables: nothing better is known, look in the clients' table.
+    pub const ELSEWHERE: Self = Self(u32::MAX);
 }
 
 /// An ordered list of at most four sites, with how the first of them share the clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Leaf {
     /// Best first; the first `shared` of them share the clients by weight, the rest are failover.
-    pub sites: Vec<SiteId>,
+    pub sites: SmallVec<[SiteId; LEAF_SITES_MAX]>,
     /// How many share (0 or 1: nobody does).
     pub shared: u8,
     /// Weights of the sharing sites, parallel to the front of `sites`.
-    pub weights: Vec<u32>,
+    pub weights: SmallVec<[u32; LEAF_SITES_MAX]>,
+    /// Seeds of the sharing sites, from their names, parallel to `weights`: ids move when a site is
+    /// added, names do not.
+    pub seeds: SmallVec<[u32; LEAF_SITES_MAX]>,
     /// A shift or canary: this site goes first for this share of the blocks (in 1/10,000).
     pub shift: Option<(SiteId, u16)>,
+    /// The seed of the shift's site.
+    pub shift_seed: u32,
+    /// What orders leave to these clients, in [`ServiceMap::reaches`].
+    pub reach: u32,
     /// Length of the IPv4 blocks that are shared out whole (8..=24); meaningless without sharing.
     pub block_v4_len: u8,
     /// The same for IPv6 (16..=56).
     pub block_v6_len: u8,
+}
+
+impl Leaf {
+    /// Whether clients of this leaf are told apart by their block.
+    pub fn is_split(&self) -> bool {
+        self.shared > 1 || self.shift.is_some()
+    }
+}
+
+/// Everything that orders (pool, fence, drain) leave to some clients: where to look when all the
+/// sites of their leaf are out. A site outside is never answered to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reach {
+    /// Sites of the pool, in id order.
+    pub pool: Vec<SiteId>,
+    /// Fallback sites in their own order; they need not be of the pool.
+    pub fallback: Vec<SiteId>,
 }
 
 /// One policy compiled. Services with equal steering share it behind one `Arc`.
@@ -53,13 +74,27 @@ pub struct ServiceMap {
     pub v4: RunTable<u32>,
     /// IPv6 clients.
     pub v6: RunTable<u64>,
-    /// IPv4 resolvers whose place is known better; consulted only without ECS. A leaf of
-    /// `u32::MAX` means: look in `v4`.
+    /// IPv4 resolvers whose place is known better; consulted only without ECS.
+    /// [`LeafId::ELSEWHERE`] means: look in `v4`.
     pub resolver_v4: RunTable<u32>,
     /// The same for IPv6.
     pub resolver_v6: RunTable<u64>,
     /// The leaves.
     pub leaves: Vec<Leaf>,
+    /// What orders leave, by [`Leaf::reach`].
+    pub reaches: Vec<Reach>,
+}
+
+impl ServiceMap {
+    /// Octets of memory the map takes, for the metrics and the compiler's budget.
+    pub fn memory_octets(&self) -> usize {
+        self.v4.memory_octets()
+            + self.v6.memory_octets()
+            + self.resolver_v4.memory_octets()
+            + self.resolver_v6.memory_octets()
+            + size_of_val(&*self.leaves)
+            + self.reaches.iter().map(|reach| size_of_val(&*reach.pool)).sum::<usize>()
+    }
 }
 
 /// Every service's map.

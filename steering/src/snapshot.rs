@@ -109,6 +109,7 @@ impl SnapshotCell {
 
     /// Takes a snapshot unless one of its generations is older than the current one's.
     /// Returns whether it was taken.
+    #[expect(clippy::needless_pass_by_value, reason = "a publisher gives its snapshot away")]
     pub fn publish(&self, next: Arc<Snapshot>) -> bool {
         let mut taken = false;
         self.current.rcu(|now| {

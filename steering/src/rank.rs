@@ -1,0 +1,389 @@
+//! Ranking: one client's candidates in order, and the leaf they make.
+//!
+//! Orders first (pool, fences, drains: what they remove never comes back), then pins, the `prefer`
+//! ladder, the tier gate and the bill. All of them are one sort key, so there is one order and it
+//! is total: gate by gate the sites inside their budgets, then the rest by bill alone. Health and
+//! readiness are not known here; they are applied after the look-up.
+
+use std::cmp::Reverse;
+
+use ipnet::IpNet;
+use model::policy::{Effect, Fence, Match, Rule, Window};
+use model::service::GlobalService;
+use model::site::{Site, SiteId, Tier};
+use smallvec::SmallVec;
+
+use crate::bill::{Bill, UNKNOWN_DISTANCE_M};
+use crate::compile::Inputs;
+use crate::latency::{self, Index, Level, OfLevel};
+use crate::map::{LEAF_SITES_MAX, Leaf, Reach};
+use crate::place::Place;
+use crate::share;
+use crate::sight::{self, Sight};
+
+#[cfg(test)]
+mod tests;
+
+/// Weight of a site that no document gives one.
+pub(crate) const WEIGHT_DEFAULT: u32 = 100;
+/// How many of a leaf's sites may be out for long while others could be listed: their clients come
+/// back at once when they return, and two failover sites are left meanwhile.
+const LONG_OUT_LISTED_MAX: usize = 2;
+
+/// A policy made ready to rank clients.
+#[derive(Debug)]
+pub(crate) struct Ranker<'a> {
+    service: &'a GlobalService,
+    residuals: &'a Index,
+    /// Rules whose window holds now, with their place in the service's list.
+    rules: Vec<(usize, &'a Rule)>,
+    /// The pool without the drained.
+    candidates: Vec<Candidate<'a>>,
+    /// Fallback sites without the drained.
+    fallback: Vec<(SiteId, &'a Site)>,
+}
+
+#[derive(Debug)]
+struct Candidate<'a> {
+    id: SiteId,
+    site: &'a Site,
+    place: Option<Place>,
+    seed: u32,
+    weight: u32,
+    is_long_out: bool,
+}
+
+/// What the rules order for one client: the first match of each effect.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Orders<'a> {
+    pub(crate) fence: Option<(usize, &'a Fence)>,
+    pub(crate) pin: Option<(usize, &'a [SiteId])>,
+    pub(crate) weights: Option<(usize, &'a [(SiteId, u32)])>,
+    pub(crate) shift: Option<(usize, (SiteId, u16))>,
+}
+
+/// A candidate with what decided its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ranked {
+    pub(crate) site: SiteId,
+    /// Place among the pinned.
+    pub(crate) pin: Option<u16>,
+    /// The first rung of the ladder on which client and site agree; past the last: none.
+    pub(crate) rung: u16,
+    /// The first step of the tier order that accepts it; `None`: over every budget.
+    pub(crate) gate: Option<u16>,
+    pub(crate) bill: Bill,
+    /// The level of the bill's residual.
+    pub(crate) level: Option<(Level, u32)>,
+    tier: Tier,
+    at: u16,
+}
+
+impl Ranked {
+    /// Lesser is better. Bills that tie go by metres, then to the site made for strangers (core
+    /// before access: clients of unknown place tie everywhere), then by name.
+    fn key(&self) -> impl Ord + use<> {
+        (
+            self.pin.unwrap_or(u16::MAX),
+            self.rung,
+            self.gate.unwrap_or(u16::MAX),
+            self.bill.total_us(),
+            self.bill.distance_m,
+            Reverse(self.tier),
+            self.site,
+        )
+    }
+}
+
+impl<'a> Ranker<'a> {
+    pub(crate) fn new(
+        inputs: &Inputs<'a>,
+        service: &'a GlobalService,
+        residuals: &'a Index,
+    ) -> Self {
+        let flag = |flags: &[bool], id: SiteId| flags.get(usize::from(id.0)) == Some(&true);
+        let known = |id: SiteId| Some((id, inputs.policy.sites.get(usize::from(id.0))?));
+        let stays = |&(id, site): &(SiteId, &Site)| !site.drain && !flag(inputs.drained, id);
+        let candidate = |(id, site): (SiteId, &'a Site)| Candidate {
+            id,
+            site,
+            place: site
+                .point
+                .or_else(|| inputs.locales.centre(site.country, site.subdivision))
+                .map(Place::new),
+            seed: share::seed(site.name.as_str()),
+            weight: service.steering.weights.get(&id).copied().unwrap_or(WEIGHT_DEFAULT),
+            is_long_out: flag(inputs.long_out, id),
+        };
+        let fallback = match &service.fallback {
+            model::service::Fallback::AnswerSites(sites) => sites.as_slice(),
+            _ => &[],
+        };
+        let holds = |rule: &Rule| {
+            let window = rule.matches.window.as_ref();
+            window.is_none_or(|window| window_holds(window, inputs.minute_of_week))
+        };
+        Self {
+            service,
+            residuals,
+            rules: service.rules.iter().enumerate().filter(|(_, rule)| holds(rule)).collect(),
+            candidates: service
+                .pool
+                .iter()
+                .filter_map(|&id| known(id))
+                .filter(stays)
+                .map(candidate)
+                .collect(),
+            fallback: fallback.iter().filter_map(|&id| known(id)).filter(stays).collect(),
+        }
+    }
+
+    /// The rules' orders for a client in these prefixes.
+    pub(crate) fn orders(&self, sight: &Sight, prefixes: &[IpNet]) -> Orders<'a> {
+        let mut orders = Orders::default();
+        for &(number, rule) in &self.rules {
+            if !matches(&rule.matches, sight, prefixes) {
+                continue;
+            }
+            match &rule.effect {
+                Effect::Fence(fence) => {
+                    orders.fence.get_or_insert((number, fence));
+                }
+                Effect::Pin(sites) => {
+                    orders.pin.get_or_insert((number, sites));
+                }
+                Effect::Weights(weights) => {
+                    orders.weights.get_or_insert((number, weights));
+                }
+                &Effect::Shift { to, share_bp } => {
+                    orders.shift.get_or_insert((number, (to, share_bp)));
+                }
+            }
+        }
+        orders
+    }
+
+    /// The candidates inside every fence, best first.
+    pub(crate) fn rank(
+        &self,
+        sight: &Sight,
+        prefixes: &[IpNet],
+        orders: &Orders<'_>,
+    ) -> Vec<Ranked> {
+        let chain = self.residuals.chain(sight, prefixes);
+        let place = sight.point.map(Place::new);
+        let mut ranked: Vec<Ranked> = self
+            .candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, candidate)| self.is_allowed(candidate.id, candidate.site, sight, orders))
+            .map(|(at, candidate)| {
+                let client = Client { sight, place, chain: &chain, pin: orders.pin };
+                let at = u16::try_from(at).unwrap_or(u16::MAX);
+                self.assess(candidate, &client, at)
+            })
+            .collect();
+        ranked.sort_unstable_by_key(Ranked::key);
+        ranked
+    }
+
+    /// Whether both fences, the service's and the rules', let this client to this site.
+    pub(crate) fn is_allowed(
+        &self,
+        id: SiteId,
+        site: &Site,
+        sight: &Sight,
+        orders: &Orders<'_>,
+    ) -> bool {
+        let ruled = orders.fence.map(|(_, fence)| fence);
+        self.service.fence.iter().chain(ruled).all(|fence| match fence {
+            Fence::Match(rung) => sight::agrees(*rung, sight, site),
+            Fence::Sites(sites) => sites.contains(&id),
+        })
+    }
+
+    fn assess(&self, candidate: &Candidate<'_>, client: &Client<'_>, at: u16) -> Ranked {
+        let site = candidate.site;
+        let (bill, level) = self.bill(candidate, client);
+        let total_us = bill.total_us();
+        let rungs = &self.service.steering.prefer;
+        let rung = rungs.iter().position(|&rung| sight::agrees(rung, client.sight, site));
+        let gate = self.service.tiers.iter().position(|step| {
+            step.tier == site.tier && step.budget_us.is_none_or(|budget| total_us <= budget)
+        });
+        let pinned = client.pin.map_or(&[][..], |(_, sites)| sites);
+        let pin = pinned.iter().position(|&id| id == candidate.id);
+        let short = |place: usize| u16::try_from(place).unwrap_or(u16::MAX);
+        Ranked {
+            site: candidate.id,
+            pin: pin.map(short),
+            rung: short(rung.unwrap_or(rungs.len())),
+            gate: gate.map(short),
+            bill,
+            level,
+            tier: site.tier,
+            at,
+        }
+    }
+
+    fn bill(&self, candidate: &Candidate<'_>, client: &Client<'_>) -> (Bill, Option<(Level, u32)>) {
+        let site = candidate.site;
+        let distance_m = match (client.place, candidate.place) {
+            (Some(here), Some(there)) => here.distance_m(there),
+            _ => UNKNOWN_DISTANCE_M,
+        };
+        let residual = latency::finest(client.chain, candidate.id);
+        let is_foreign = |isp| !site.isps.is_empty() && !site.isps.contains(&isp);
+        let is_abroad = client.sight.country.is_some_and(|country| country != site.country);
+        let steering = &self.service.steering;
+        let bill = Bill {
+            residual_us: residual.map_or(0, |(_, residual)| residual.residual_us),
+            carrier_us: if client.sight.isp.is_some_and(is_foreign) {
+                steering.carrier_penalty_us
+            } else {
+                0
+            },
+            border_us: if is_abroad { steering.border_penalty_us } else { 0 },
+            ..Bill::prior(distance_m)
+        };
+        (bill, residual.map(|(level, residual)| (level, residual.samples)))
+    }
+
+    /// What orders leave to a client: candidates in id order and fallback sites in theirs.
+    pub(crate) fn reach(&self, sight: &Sight, orders: &Orders<'_>) -> Reach {
+        let allowed = |&(id, site): &(SiteId, &Site)| self.is_allowed(id, site, sight, orders);
+        let pool = self.candidates.iter().map(|candidate| (candidate.id, candidate.site));
+        let mut pool: Vec<SiteId> = pool.filter(allowed).map(|(id, _)| id).collect();
+        pool.sort_unstable();
+        let fallback = self.fallback.iter().copied().filter(allowed).map(|(id, _)| id).collect();
+        Reach { pool, fallback }
+    }
+
+    /// Whether every client has the same reach.
+    pub(crate) fn is_unfenced(&self) -> bool {
+        let fences = |&(_, rule): &(usize, &Rule)| matches!(rule.effect, Effect::Fence(_));
+        self.service.fence.is_none() && !self.rules.iter().any(fences)
+    }
+
+    /// The leaf of ranked candidates. Its block lengths and reach are the compiler's to fill in.
+    pub(crate) fn leaf(&self, ranked: &[Ranked], orders: &Orders<'_>) -> Leaf {
+        let sharing = self.sharing(ranked, orders);
+        let is_sharing = |one: &Ranked| sharing.iter().any(|&(site, _)| site == one.site);
+        let front = ranked.iter().filter(|one| is_sharing(one));
+        let back = ranked.iter().filter(|one| !is_sharing(one));
+        let listed = self.list(front.chain(back));
+        let mut leaf =
+            Leaf { sites: listed.iter().map(|one| one.site).collect(), ..Leaf::default() };
+        let shared = listed.iter().take_while(|one| is_sharing(one)).count();
+        if shared > 1 {
+            leaf.shared = u8::try_from(shared).unwrap_or(0);
+            for one in &listed[..shared] {
+                let weight = sharing.iter().find(|&&(site, _)| site == one.site);
+                leaf.weights.push(weight.map_or(0, |&(_, weight)| weight));
+                leaf.seeds.push(self.candidates[usize::from(one.at)].seed);
+            }
+        }
+        let target = orders.shift.and_then(|(_, (to, share_bp))| {
+            let target = ranked.iter().find(|one| one.site == to && share_bp > 0)?;
+            Some((target, share_bp))
+        });
+        if let Some((target, share_bp)) = target {
+            leaf.shift = Some((target.site, share_bp));
+            leaf.shift_seed = self.candidates[usize::from(target.at)].seed;
+        }
+        leaf
+    }
+
+    /// The sites that share these clients with their weights: within the spread of the best, on
+    /// its rung, through its gate, of its tier, and of positive weight. Nobody when it is pinned.
+    pub(crate) fn sharing(
+        &self,
+        ranked: &[Ranked],
+        orders: &Orders<'_>,
+    ) -> SmallVec<[(SiteId, u32); 8]> {
+        let within_us = self.service.steering.spread_within_us;
+        let Some(best) = ranked.first().filter(|best| within_us > 0 && best.pin.is_none()) else {
+            return SmallVec::new();
+        };
+        let limit_us = best.bill.total_us().saturating_add(within_us);
+        ranked
+            .iter()
+            .filter(|one| one.rung == best.rung && one.gate == best.gate && one.tier == best.tier)
+            .filter(|one| one.bill.total_us() <= limit_us)
+            .map(|one| (one.site, self.weight(one, orders)))
+            .filter(|&(_, weight)| weight > 0)
+            .collect()
+    }
+
+    /// The rule's weight where it names the site, else the service's.
+    pub(crate) fn weight(&self, one: &Ranked, orders: &Orders<'_>) -> u32 {
+        let ruled = orders.weights.and_then(|(_, weights)| {
+            weights.iter().find(|&&(site, _)| site == one.site).map(|&(_, weight)| weight)
+        });
+        ruled.unwrap_or_else(|| self.candidates[usize::from(one.at)].weight)
+    }
+
+    /// The first four, of which at most [`LONG_OUT_LISTED_MAX`] are out for long if others are left.
+    fn list<'r>(
+        &self,
+        ordered: impl Iterator<Item = &'r Ranked>,
+    ) -> SmallVec<[&'r Ranked; LEAF_SITES_MAX]> {
+        let mut listed: SmallVec<[&Ranked; LEAF_SITES_MAX]> = SmallVec::new();
+        let mut passed: SmallVec<[&Ranked; LEAF_SITES_MAX]> = SmallVec::new();
+        let mut long_out = 0;
+        for one in ordered {
+            if listed.len() == LEAF_SITES_MAX {
+                break;
+            }
+            if self.candidates[usize::from(one.at)].is_long_out {
+                long_out += 1;
+                if long_out > LONG_OUT_LISTED_MAX {
+                    passed.push(one);
+                    continue;
+                }
+            }
+            listed.push(one);
+        }
+        let room = LEAF_SITES_MAX - listed.len();
+        listed.extend(passed.into_iter().take(room));
+        listed
+    }
+}
+
+/// What is looked up once a client.
+#[derive(Clone, Copy)]
+struct Client<'c> {
+    sight: &'c Sight,
+    place: Option<Place>,
+    chain: &'c [OfLevel<'c>],
+    pin: Option<(usize, &'c [SiteId])>,
+}
+
+/// Whether a rule is about a client: every given field must hold. `prefixes` are those of the cuts
+/// that the client's address lies in.
+fn matches(rule: &Match, sight: &Sight, prefixes: &[IpNet]) -> bool {
+    let Match { continents, countries, subdivisions, isps, areas, asns, cidrs, window: _ } = rule;
+    any(continents, sight.continent)
+        && any(countries, sight.country)
+        && any(subdivisions, sight.subdivision)
+        && any(isps, sight.isp)
+        && any(areas, sight.area)
+        && any(asns, sight.asn)
+        && (cidrs.is_empty() || cidrs.iter().any(|cidr| prefixes.contains(&cidr.trunc())))
+}
+
+fn any<T: PartialEq>(wanted: &[T], known: Option<T>) -> bool {
+    wanted.is_empty() || known.is_some_and(|known| wanted.contains(&known))
+}
+
+const DAY_MIN: u32 = 24 * 60;
+const WEEK_MIN: u32 = 7 * DAY_MIN;
+
+/// Whether a weekly window holds at a minute of the week.
+fn window_holds(window: &Window, minute_of_week: u16) -> bool {
+    (0..7).filter(|day| window.days & (1 << day) != 0).any(|day| {
+        let start = day * DAY_MIN + u32::from(window.start_min);
+        let since = (u32::from(minute_of_week) + WEEK_MIN - start % WEEK_MIN) % WEEK_MIN;
+        since < u32::from(window.length_min)
+    })
+}
