@@ -67,7 +67,7 @@ pub(super) fn link(
         inherited.add_canary(&head, spec.canary.as_ref(), &names, report);
         let rules = inherited.rules_of(&head.object, &zones_of_it);
         let context = service::Context { names: &names, hostnames: &hostnames, rules };
-        linked.push(service::convert(&head, spec, &context, report));
+        linked.push(service::convert(&head, spec, context, report));
     }
     linked.sort_by(|a, b| a.object.cmp(&b.object));
     linked.dedup_by(|a, b| a.object == b.object);
