@@ -22,6 +22,12 @@ impl Segments {
         let later = self.0.partition_point(|&(start, _)| start <= x);
         later.checked_sub(1).map_or(NO_OVERLAY, |at| self.0[at].1)
     }
+
+    /// Where the segment after the address's begins.
+    pub(crate) fn next_after(&self, x: u64) -> Option<u64> {
+        let later = self.0.partition_point(|&(start, _)| start <= x);
+        self.0.get(later).map(|&(start, _)| start)
+    }
 }
 
 /// Both families' segments and the overlays they name.

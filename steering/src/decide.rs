@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use model::observe::{Client, Readiness, Verdict};
 use model::service::{Fallback, GlobalService, ServiceId};
 use model::site::SiteId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cut::key_v6;
 use crate::map::{LEAF_SITES_MAX, Leaf, LeafId, Reach, ServiceMap};
@@ -31,7 +31,7 @@ const SOURCE_RUNS_MAX: usize = 256;
 const SOURCE_LEAVES_MAX: usize = 64;
 
 /// Which step settled a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Reason {
     /// The best site of the leaf was usable.

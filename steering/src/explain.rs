@@ -1,29 +1,494 @@
 //! The same decision, told in full: every candidate with its bill, the step that settled it, the scope.
+//!
+//! Nothing is decided here a second time: the answer is [`decide`]'s, and the bills are those of the
+//! ranking that made the leaf. Where a block of clients was folded, the locale shown is one that the
+//! block's answer was made for, and the explanation says so.
 
-use model::observe::Client;
-use model::service::ServiceId;
-use serde::Serialize;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::compile::Inputs;
+use geo_data::LocaleTable;
+use ipnet::IpNet;
+use model::geo::Locale;
+use model::observe::{Client, Readiness, Verdict};
+use model::policy::Effect;
+use model::service::{GlobalService, ServiceId};
+use model::site::{Site, SiteId, Tier};
+use serde::{Deserialize, Serialize};
+
+use crate::bill::Bill;
+use crate::compile::{Inputs, Resolvers, cuts_of};
+use crate::cut::{Cuts, Segments, key_v6};
+use crate::decide::{Decision, Found, Reason, ServiceState, decide, find};
+use crate::latency::Index;
+use crate::map::{Leaf, ServiceMap};
+use crate::rank::{Orders, Ranked, Ranker};
+use crate::runs::Key;
+use crate::sight::{Lens, Sight};
 use crate::snapshot::Snapshot;
 
+mod show;
+#[cfg(test)]
+mod tests;
+
+/// Places of a folded block that are tried until one shows the block's leaf.
+const SAMPLES_MAX: usize = 1024;
+
 /// A decision with its reasons, for people (`Display`) and machines (JSON).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Explanation {
-    /// The service.
+    /// The service, as `namespace/name`.
     pub service: String,
+    /// Who asked.
+    pub client: ClientShown,
+    /// Where that is.
+    pub locale: LocaleShown,
+    /// Rules that matched, highest precedence first, and what they do to this client.
+    pub rules: Vec<RuleShown>,
+    /// Every site of the pool: candidates best first, then those that orders took away.
+    pub candidates: Vec<CandidateShown>,
+    /// The compiled leaf's sites in order.
+    pub leaf: Vec<String>,
+    /// How clients of this leaf are shared out, if they are.
+    pub share: Option<ShareShown>,
     /// The chosen sites, as in the wire answer.
     pub sites: Vec<String>,
+    /// The chosen sites' addresses, parallel to `sites`.
+    pub addresses: Vec<Vec<IpAddr>>,
     /// The scope, as `prefix/len`.
     pub scope: String,
+    /// Which step settled it.
+    pub reason: Reason,
+    /// Whether a chosen site is failing its probes.
+    pub failing: bool,
+    /// The time to live of the answer.
+    pub ttl_s: u32,
+}
+
+/// Who asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientShown {
+    /// The subnet's address or the resolver's.
+    pub ip: IpAddr,
+    /// The client subnet, when one was sent.
+    pub subnet: Option<String>,
+    /// How the address was looked up.
+    pub found_by: FoundBy,
+}
+
+/// How a client's address was looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FoundBy {
+    /// By the client subnet.
+    ClientSubnet,
+    /// By most of the client subnet: it is shorter than what is known.
+    MostOfClientSubnet,
+    /// By the resolver's own address.
+    ResolverAddress,
+    /// By the operator's table of resolvers.
+    ResolverTable,
+}
+
+/// A locale for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocaleShown {
+    /// An address the locale is of: the client's, or another of its block when that was folded.
+    pub of: Option<IpAddr>,
+    /// ISO 3166-1.
+    pub country: Option<String>,
+    /// ISO 3166-2.
+    pub subdivision: Option<String>,
+    /// The city's name.
+    pub city: Option<String>,
+    /// Latitude and longitude in hundredths of a degree.
+    pub point_cdeg: Option<(i16, i16)>,
+    /// The origin AS.
+    pub asn: Option<u32>,
+    /// The carrier.
+    pub isp: Option<String>,
+    /// The operator's area.
+    pub area: Option<String>,
+}
+
+/// A rule that matched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleShown {
+    /// `policy-namespace/policy-name/rule-name`.
+    pub origin: String,
+    /// What it does.
+    pub effect: String,
+}
+
+/// A site of the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CandidateShown {
+    /// The site.
+    pub site: String,
+    /// Its tier.
+    pub tier: Tier,
+    /// What the orders say.
+    pub order: OrderShown,
+    /// Whether it has what the service needs.
+    pub readiness: Readiness,
+    /// The worse of the site's and the service's verdict.
+    pub verdict: Verdict,
+    /// Its place among the pinned, from 0.
+    pub pin: Option<u16>,
+    /// The rung of the `prefer` ladder it is on, from 0; the ladder's length means none.
+    pub rung: Option<u16>,
+    /// The step of the tier order that lets it in, from 0; `None`: over every budget.
+    pub gate: Option<u16>,
+    /// Its bill, for candidates.
+    pub bill: Option<Bill>,
+    /// The bill's sum.
+    pub total_us: Option<u32>,
+    /// What the measured term is about, and from how many samples.
+    pub measured: Option<String>,
+    /// Its place in the leaf, from 0.
+    pub leaf_place: Option<u8>,
+    /// Whether it is in the answer.
+    pub chosen: bool,
+}
+
+/// What orders say of a site for this client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OrderShown {
+    /// It may be answered.
+    Candidate,
+    /// Drained by its document or an operator.
+    Drained,
+    /// Outside a fence.
+    Fenced,
+}
+
+/// How a leaf's clients are shared out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShareShown {
+    /// The block of clients that goes to one site as a whole.
+    pub block: String,
+    /// The sharing sites and their weights.
+    pub weights: Vec<(String, u32)>,
+    /// The site that a shift sends clients to, and its share in 1/10,000.
+    pub shift: Option<(String, u16)>,
 }
 
 /// Explains what [`crate::decide::decide`] answers. `inputs` must be those of `snapshot`'s map.
+///
+/// `None` when the snapshot has no such service.
 pub fn explain(
-    _inputs: &Inputs<'_>,
-    _snapshot: &Snapshot,
-    _service: ServiceId,
-    _client: Client,
+    inputs: &Inputs<'_>,
+    snapshot: &Snapshot,
+    service: ServiceId,
+    client: Client,
 ) -> Option<Explanation> {
-    None
+    let map = snapshot.map.service(service)?;
+    let spec = snapshot.policy.services.get(service.0 as usize)?;
+    let state = ServiceState::new(service, spec, &snapshot.health);
+    let decision = decide(map, &state, client);
+    let found = find(map, client)?;
+    let residuals = Index::new(inputs.latency);
+    let told = Telling { inputs, snapshot, map, id: service, spec, found, decision, client };
+    let ranker = Ranker::new(inputs, spec, &residuals);
+    let cuts = cuts_of(spec, &residuals);
+    let shown = told.representative(&ranker, &cuts, Lens::new(spec, &residuals));
+    let orders = ranker.orders(&shown.sight, &shown.prefixes);
+    let ranked = ranker.rank(&shown.sight, &shown.prefixes, &orders);
+    Some(Explanation {
+        service: spec.object.to_string(),
+        client: told.client(),
+        locale: locale_shown(&shown.locale, shown.of),
+        rules: told.rules(&orders),
+        candidates: told.candidates(&ranked),
+        leaf: told.names(&found.leaf.sites),
+        share: told.share(),
+        sites: told.names(decision.chosen()),
+        addresses: decision.chosen().iter().map(|&id| told.addresses(id)).collect(),
+        scope: told.prefix(decision.scope_len),
+        reason: decision.reason,
+        failing: decision.failing,
+        ttl_s: decision.ttl_s(&spec.answers),
+    })
+}
+
+/// One decision and what it was made of.
+struct Telling<'a> {
+    inputs: &'a Inputs<'a>,
+    snapshot: &'a Snapshot,
+    map: &'a ServiceMap,
+    id: ServiceId,
+    spec: &'a GlobalService,
+    found: Found<'a>,
+    decision: Decision,
+    client: Client,
+}
+
+/// A client that the leaf was made for.
+struct Representative {
+    of: Option<IpAddr>,
+    locale: Locale,
+    sight: Sight,
+    prefixes: Vec<IpNet>,
+}
+
+impl Telling<'_> {
+    /// The client itself, unless its block was folded to another's leaf: then the first address of
+    /// the block that has that leaf.
+    fn representative(&self, ranker: &Ranker<'_>, cuts: &Cuts, lens: Lens) -> Representative {
+        let resolvers;
+        let mut locales = self.inputs.locales;
+        if self.found.is_resolver {
+            resolvers = Resolvers::new(self.inputs.policy, self.inputs.locales);
+            let named = resolvers.as_ref().and_then(|table| table.locales_of(self.client.ip));
+            locales = named.unwrap_or(locales);
+            let seen = See { locales, cuts, lens }.at(self.ip());
+            return seen;
+        }
+        let see = See { locales, cuts, lens };
+        let own = see.at(self.ip());
+        if self.is_leaf_of(ranker, &own) {
+            return own;
+        }
+        let others = self.block_addresses(&see).take(SAMPLES_MAX).map(|ip| see.at(ip));
+        let mut others = others.filter(|other| self.is_leaf_of(ranker, other));
+        others.next().unwrap_or(own)
+    }
+
+    fn is_leaf_of(&self, ranker: &Ranker<'_>, seen: &Representative) -> bool {
+        let orders = ranker.orders(&seen.sight, &seen.prefixes);
+        let ranked = ranker.rank(&seen.sight, &seen.prefixes, &orders);
+        let actual = self.found.leaf;
+        let leaf = Leaf {
+            reach: actual.reach,
+            block_v4_len: actual.block_v4_len,
+            block_v6_len: actual.block_v6_len,
+            ..ranker.leaf(&ranked, &orders)
+        };
+        leaf == *actual
+            && self.map.reaches.get(actual.reach as usize)
+                == Some(&ranker.reach(&seen.sight, &orders))
+    }
+
+    /// An address of each interval of the folded block, in order.
+    fn block_addresses(&self, see: &See<'_>) -> impl Iterator<Item = IpAddr> {
+        let shortest = |truth_len: u8| self.client.source_len.unwrap_or(truth_len).min(truth_len);
+        match self.ip() {
+            IpAddr::V4(ip) => {
+                let span = block_of(ip.to_bits(), shortest(u32::TRUTH_LEN));
+                see.steps(span, &see.cuts.v4, |x| IpAddr::V4(Ipv4Addr::from_bits(u32::from_u64(x))))
+            }
+            IpAddr::V6(ip) => {
+                let span = block_of(key_v6(ip), shortest(u64::TRUTH_LEN));
+                see.steps(span, &see.cuts.v6, |x| {
+                    IpAddr::V6(Ipv6Addr::from_bits(u128::from(x) << 64))
+                })
+            }
+        }
+    }
+
+    /// The address as it was looked up: a subnet keeps its family, and the tables know the top 64
+    /// bits of IPv6 alone.
+    fn ip(&self) -> IpAddr {
+        match (self.client.ip, self.client.source_len) {
+            (IpAddr::V6(ip), Some(_)) => {
+                IpAddr::V6(Ipv6Addr::from_bits(u128::from(key_v6(ip)) << 64))
+            }
+            (ip, _) => ip.to_canonical(),
+        }
+    }
+
+    fn client(&self) -> ClientShown {
+        let found_by = match self.client.source_len {
+            Some(_) if self.found.is_mixed => FoundBy::MostOfClientSubnet,
+            Some(_) => FoundBy::ClientSubnet,
+            None if self.found.is_resolver => FoundBy::ResolverTable,
+            None => FoundBy::ResolverAddress,
+        };
+        let subnet = self.client.source_len.map(|len| show::prefix(self.client.ip, len));
+        ClientShown { ip: self.client.ip, subnet, found_by }
+    }
+
+    fn rules(&self, orders: &Orders<'_>) -> Vec<RuleShown> {
+        let Orders { fence, pin, weights, shift } = orders;
+        let numbers = [
+            fence.map(|(number, _)| number),
+            pin.map(|(number, _)| number),
+            weights.map(|(number, _)| number),
+            shift.map(|(number, _)| number),
+        ];
+        let mut numbers: Vec<usize> = numbers.into_iter().flatten().collect();
+        numbers.sort_unstable();
+        let rules = numbers.into_iter().filter_map(|number| self.spec.rules.get(number));
+        rules
+            .map(|rule| RuleShown {
+                origin: rule.origin.to_string(),
+                effect: self.effect(&rule.effect),
+            })
+            .collect()
+    }
+
+    fn effect(&self, effect: &Effect) -> String {
+        match effect {
+            Effect::Fence(fence) => format!("fence {}", show::fence(fence, |id| self.name(id))),
+            Effect::Pin(sites) => format!("pin {}", self.names(sites).join(" ")),
+            Effect::Weights(weights) => {
+                let words =
+                    weights.iter().map(|&(id, weight)| format!("{}={weight}", self.name(id)));
+                format!("weights {}", words.collect::<Vec<_>>().join(" "))
+            }
+            &Effect::Shift { to, share_bp } => {
+                format!("shift {} to {}", show::percent(share_bp), self.name(to))
+            }
+        }
+    }
+
+    fn candidates(&self, ranked: &[Ranked]) -> Vec<CandidateShown> {
+        let mut shown: Vec<CandidateShown> = ranked
+            .iter()
+            .map(|one| CandidateShown {
+                pin: one.pin,
+                rung: Some(one.rung),
+                gate: one.gate,
+                bill: Some(one.bill),
+                total_us: Some(one.bill.total_us()),
+                measured: one.level.map(|(level, samples)| show::measured(&level, samples)),
+                ..self.candidate(one.site, OrderShown::Candidate)
+            })
+            .collect();
+        let others = self.spec.pool.iter().filter(|&id| !ranked.iter().any(|one| one.site == *id));
+        shown.extend(others.map(|&id| self.candidate(id, OrderShown::Fenced)));
+        shown
+    }
+
+    fn candidate(&self, id: SiteId, order: OrderShown) -> CandidateShown {
+        let is_drained = self.site(id).is_some_and(|site| site.drain)
+            || self.snapshot.health.is_drained(id)
+            || self.inputs.drained.get(usize::from(id.0)) == Some(&true);
+        let place = self.found.leaf.sites.iter().position(|&listed| listed == id);
+        CandidateShown {
+            site: self.name(id),
+            tier: self.site(id).map_or(Tier::Core, |site| site.tier),
+            order: if is_drained { OrderShown::Drained } else { order },
+            readiness: self.snapshot.health.readiness(self.id, id),
+            verdict: self.snapshot.health.verdict(self.id, id),
+            pin: None,
+            rung: None,
+            gate: None,
+            bill: None,
+            total_us: None,
+            measured: None,
+            leaf_place: place.and_then(|place| u8::try_from(place).ok()),
+            chosen: self.decision.chosen().contains(&id),
+        }
+    }
+
+    fn share(&self) -> Option<ShareShown> {
+        let leaf = self.found.leaf;
+        let block_len = match self.ip() {
+            IpAddr::V4(_) => leaf.block_v4_len,
+            IpAddr::V6(_) => leaf.block_v6_len,
+        };
+        let weights = leaf.sites.iter().zip(&leaf.weights);
+        leaf.is_split().then(|| ShareShown {
+            block: self.prefix(block_len),
+            weights: weights.map(|(&id, &weight)| (self.name(id), weight)).collect(),
+            shift: leaf.shift.map(|(to, share_bp)| (self.name(to), share_bp)),
+        })
+    }
+
+    fn prefix(&self, len: u8) -> String {
+        show::prefix(self.ip(), len)
+    }
+
+    fn site(&self, id: SiteId) -> Option<&Site> {
+        self.snapshot.policy.sites.get(usize::from(id.0))
+    }
+
+    fn name(&self, id: SiteId) -> String {
+        self.site(id).map_or_else(|| format!("#{}", id.0), |site| site.name.to_string())
+    }
+
+    fn names(&self, ids: &[SiteId]) -> Vec<String> {
+        ids.iter().map(|&id| self.name(id)).collect()
+    }
+
+    /// One address of each family: one that serves everyone before a carrier's own.
+    fn addresses(&self, id: SiteId) -> Vec<IpAddr> {
+        let all = self.site(id).map_or(&[][..], |site| &site.addresses);
+        let of = |is_family: fn(&IpAddr) -> bool| {
+            let mut family = all.iter().filter(move |address| is_family(&address.ip));
+            let first = family.clone().next();
+            family.find(|address| address.isp.is_none()).or(first).map(|address| address.ip)
+        };
+        of(IpAddr::is_ipv4).into_iter().chain(of(IpAddr::is_ipv6)).collect()
+    }
+}
+
+/// How a policy sees addresses.
+struct See<'a> {
+    locales: &'a LocaleTable,
+    cuts: &'a Cuts,
+    lens: Lens,
+}
+
+impl See<'_> {
+    fn at(&self, ip: IpAddr) -> Representative {
+        let locale = self.locales.lookup(ip).locale.clone();
+        let overlay = match ip {
+            IpAddr::V4(ip) => self.cuts.v4.at(ip.to_bits().into()),
+            IpAddr::V6(ip) => self.cuts.v6.at(key_v6(ip)),
+        };
+        Representative {
+            of: Some(ip),
+            sight: self.lens.look(&locale, self.locales),
+            prefixes: self.cuts.prefixes(overlay).to_vec(),
+            locale,
+        }
+    }
+
+    /// The starts of the table's intervals and of the cuts within a span.
+    fn steps<'s>(
+        &'s self,
+        (first, last): (u64, u64),
+        segments: &'s Segments,
+        address: fn(u64) -> IpAddr,
+    ) -> Box<dyn Iterator<Item = IpAddr> + 's> {
+        let mut next = Some(first);
+        Box::new(std::iter::from_fn(move || {
+            let x = next.filter(|&x| x <= last)?;
+            let ip = address(x);
+            let width = if ip.is_ipv4() { u32::BITS } else { u64::BITS };
+            let host_bits = width.saturating_sub(self.locales.lookup(ip).prefix_len.into());
+            let interval_last = x | u64::MAX.checked_shr(64 - host_bits).unwrap_or(0);
+            let ends = [interval_last.checked_add(1), segments.next_after(x)];
+            next = ends.into_iter().flatten().min();
+            Some(ip)
+        }))
+    }
+}
+
+/// The block of a prefix length around an address, both ends inside.
+fn block_of<K: Key>(x: K, len: u8) -> (u64, u64) {
+    let host = crate::runs::last_of(K::BITS).checked_shr(len.into()).unwrap_or(0);
+    (x.into() & !host, x.into() | host)
+}
+
+fn locale_shown(locale: &Locale, of: Option<IpAddr>) -> LocaleShown {
+    let Locale { country, subdivision, city, point, asn, isp, area } = locale;
+    LocaleShown {
+        of,
+        country: country.map(|country| country.to_string()),
+        subdivision: subdivision.map(|subdivision| subdivision.to_string()),
+        city: city.as_ref().map(ToString::to_string),
+        point_cdeg: point.map(|point| (point.lat_cdeg, point.lon_cdeg)),
+        asn: *asn,
+        isp: isp.map(|isp| isp.to_string()),
+        area: area.map(|area| area.to_string()),
+    }
 }

@@ -1,7 +1,8 @@
 //! The latency map: what measurement says beyond the distance model, as residuals level by level.
 //!
-//! `R_l = R_parent + n/(n+n0) * (mean_l - R_parent)` (design.md section 4), from country down to
-//! prefix. A residual is in microseconds and may be negative.
+//! `R_l = R_parent + n/(n+n0) * (mean_l - R_parent)`, from everyone down to a prefix: measurement is
+//! believed as far as there is any, and the distance model beneath it never goes away. A residual
+//! is in microseconds and may be negative.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,12 @@ use model::site::SiteId;
 use serde::{Deserialize, Serialize};
 
 use crate::sight::Sight;
+
+mod fit;
+#[cfg(test)]
+mod tests;
+
+pub use fit::{Cell, Fit, PREFIXES_MAX, fit};
 
 /// The clients a residual is about, coarse to fine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,7 +38,14 @@ pub enum Level {
     Prefix(IpNet),
 }
 
-/// Shrunken residuals, sorted by level and site; each already includes its parents'.
+/// In a [`LatencyMap`]: every site that has no row of its own at a level.
+pub const EVERY_OTHER_SITE: SiteId = SiteId(u16::MAX);
+
+/// Shrunken residuals, sorted by level and site.
+///
+/// A site's row says all: its parents' residuals are in it. The row of [`EVERY_OTHER_SITE`] is
+/// added to what the coarser levels say: clients behind a slow access are slow to everyone, and a
+/// site must not look better for never having been measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatencyMap {
     /// Sorted, unique keys.
@@ -45,7 +59,21 @@ pub struct Residual {
     pub residual_us: i32,
     /// Samples behind it at this level.
     pub samples: u32,
+    /// What is left of the carrier penalty, in thousandths: a guess that measurement wears off.
+    pub carrier_permille: u16,
+    /// What is left of the border penalty.
+    pub border_permille: u16,
 }
+
+impl Residual {
+    /// A residual that leaves the penalties whole.
+    pub fn new(residual_us: i32, samples: u32) -> Self {
+        Self { residual_us, samples, carrier_permille: WHOLE, border_permille: WHOLE }
+    }
+}
+
+/// A penalty that nothing wore off.
+pub(crate) const WHOLE: u16 = 1000;
 
 /// Residuals by level, for looking up a client's.
 #[derive(Debug, Default)]
@@ -110,10 +138,29 @@ pub(crate) struct OfLevel<'a> {
     residuals: &'a [(SiteId, Residual)],
 }
 
-/// A client's residual for a site: the finest level's that has one.
+impl OfLevel<'_> {
+    fn of(&self, site: SiteId) -> Option<Residual> {
+        let at = self.residuals.binary_search_by_key(&site, |&(id, _)| id).ok()?;
+        Some(self.residuals[at].1)
+    }
+}
+
+/// A client's residual for a site with the finest level that says something: the site's own row at
+/// its finest level, and what finer levels add for every other site.
 pub(crate) fn finest(chain: &[OfLevel<'_>], site: SiteId) -> Option<(Level, Residual)> {
-    chain.iter().find_map(|of| {
-        let at = of.residuals.binary_search_by_key(&site, |&(id, _)| id).ok()?;
-        Some((of.level, of.residuals[at].1))
-    })
+    let mut finest: Option<(Level, Residual)> = None;
+    let mut added_us = 0_i32;
+    for of in chain {
+        if let Some(own) = of.of(site) {
+            let residual_us = own.residual_us.saturating_add(added_us);
+            let (level, samples) =
+                finest.map_or((of.level, own.samples), |(level, said)| (level, said.samples));
+            return Some((level, Residual { residual_us, samples, ..own }));
+        }
+        if let Some(common) = of.of(EVERY_OTHER_SITE) {
+            added_us = added_us.saturating_add(common.residual_us);
+            finest.get_or_insert((of.level, common));
+        }
+    }
+    finest.map(|(level, said)| (level, Residual::new(added_us, said.samples)))
 }

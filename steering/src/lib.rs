@@ -11,7 +11,11 @@ mod fold;
 pub mod latency;
 pub mod map;
 pub mod place;
+#[cfg(test)]
+mod properties;
 mod rank;
+#[cfg(test)]
+mod reference;
 pub mod runs;
 mod share;
 mod sight;

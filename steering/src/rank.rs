@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::bill::{Bill, UNKNOWN_DISTANCE_M};
 use crate::compile::Inputs;
-use crate::latency::{self, Index, Level, OfLevel};
+use crate::latency::{self, Index, Level, OfLevel, Residual};
 use crate::map::{LEAF_SITES_MAX, Leaf, Reach};
 use crate::place::Place;
 use crate::share;
@@ -236,14 +236,16 @@ impl<'a> Ranker<'a> {
         let is_foreign = |isp| !site.isps.is_empty() && !site.isps.contains(&isp);
         let is_abroad = client.sight.country.is_some_and(|country| country != site.country);
         let steering = &self.service.steering;
+        let left = |penalty_us: u32, permille: fn(&Residual) -> u16| {
+            let permille = residual.as_ref().map_or(latency::WHOLE, |(_, of)| permille(of));
+            worn(penalty_us, permille)
+        };
+        let carrier_us = left(steering.carrier_penalty_us, |of| of.carrier_permille);
+        let border_us = left(steering.border_penalty_us, |of| of.border_permille);
         let bill = Bill {
             residual_us: residual.map_or(0, |(_, residual)| residual.residual_us),
-            carrier_us: if client.sight.isp.is_some_and(is_foreign) {
-                steering.carrier_penalty_us
-            } else {
-                0
-            },
-            border_us: if is_abroad { steering.border_penalty_us } else { 0 },
+            carrier_us: if client.sight.isp.is_some_and(is_foreign) { carrier_us } else { 0 },
+            border_us: if is_abroad { border_us } else { 0 },
             ..Bill::prior(distance_m)
         };
         (bill, residual.map(|(level, residual)| (level, residual.samples)))
@@ -357,6 +359,12 @@ struct Client<'c> {
     place: Option<Place>,
     chain: &'c [OfLevel<'c>],
     pin: Option<(usize, &'c [SiteId])>,
+}
+
+/// What measurement leaves of a penalty.
+fn worn(penalty_us: u32, permille: u16) -> u32 {
+    let left_us = u64::from(penalty_us) * u64::from(permille) / u64::from(latency::WHOLE);
+    u32::try_from(left_us).unwrap_or(u32::MAX)
 }
 
 /// Whether a rule is about a client: every given field must hold. `prefixes` are those of the cuts

@@ -125,7 +125,7 @@ pub(crate) fn locale(text: &str) -> Locale {
 }
 
 pub(crate) fn point(lat: &str, lon: &str) -> Point {
-    let cdeg = |text: &str| (text.parse::<f64>().expect("degrees") * 100.0).round() as i16;
+    let cdeg = |text: &str| text.replace('.', "").parse::<i16>().expect("two decimals");
     Point { lat_cdeg: cdeg(lat), lon_cdeg: cdeg(lon) }
 }
 

@@ -1,0 +1,308 @@
+//! The reference: steering written as plainly as it can be, one address at a time, for properties.
+//!
+//! It shares nothing with the compiler but the distance between two points and the block's draw.
+
+use model::geo::{Country, Locale};
+use model::observe::{Readiness, Verdict};
+use model::policy::{Effect, Fence, Rule};
+use model::service::{Fallback, Rung, ServiceId};
+use model::site::{Site, SiteId};
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use crate::decide::Reason;
+use crate::latency::{EVERY_OTHER_SITE, Level};
+use crate::place::Place;
+use crate::world::World;
+
+/// What steering says to one address before health.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct RefLeaf {
+    pub(crate) sites: Vec<SiteId>,
+    pub(crate) sharing: Vec<(SiteId, u32)>,
+    pub(crate) shift: Option<(SiteId, u16)>,
+    pub(crate) allowed: Vec<SiteId>,
+    pub(crate) fallback: Vec<SiteId>,
+}
+
+impl RefLeaf {
+    pub(crate) fn is_split(&self) -> bool {
+        self.sharing.len() > 1 || self.shift.is_some()
+    }
+}
+
+/// The leaf of an address that is looked up in the clients' table.
+#[expect(clippy::too_many_lines, reason = "one walk from top to bottom is the point of it")]
+pub(crate) fn leaf(world: &World, ip: IpAddr) -> RefLeaf {
+    let service = &world.policy.services[0];
+    let locale = world.locales.lookup(ip).locale;
+    let rules: Vec<&Rule> =
+        service.rules.iter().filter(|rule| is_about(world, rule, locale, ip)).collect();
+    let first = |pick: fn(&Effect) -> bool| {
+        rules.iter().map(|rule| &rule.effect).find(|effect| pick(effect))
+    };
+    let mut fences: Vec<&Fence> = service.fence.iter().collect();
+    if let Some(Effect::Fence(fence)) = first(|effect| matches!(effect, Effect::Fence(_))) {
+        fences.push(fence);
+    }
+    let allowed = |id: SiteId| {
+        let site = world.policy.site(id);
+        let is_drained = site.drain || world.health.is_drained(id);
+        !is_drained
+            && fences.iter().all(|fence| match fence {
+                Fence::Match(rung) => agree(*rung, locale, site),
+                Fence::Sites(sites) => sites.contains(&id),
+            })
+    };
+    let candidates: Vec<SiteId> = service.pool.iter().copied().filter(|&id| allowed(id)).collect();
+    let pins: &[SiteId] = match first(|effect| matches!(effect, Effect::Pin(_))) {
+        Some(Effect::Pin(sites)) => sites,
+        _ => &[],
+    };
+    let bill = |id: SiteId| bill_us(world, locale, ip, id);
+    let rung = |id: SiteId| {
+        let agrees = |rung: &Rung| agree(*rung, locale, world.policy.site(id));
+        service.steering.prefer.iter().position(agrees).unwrap_or(usize::MAX)
+    };
+    let gate = |id: SiteId| {
+        let tier = world.policy.site(id).tier;
+        let mut steps = service.tiers.iter().enumerate();
+        let step = steps.find(|(_, step)| {
+            step.tier == tier && step.budget_us.is_none_or(|budget| bill(id) <= i64::from(budget))
+        });
+        step.map_or(usize::MAX, |(place, _)| place)
+    };
+    let pin = |id: SiteId| pins.iter().position(|&pinned| pinned == id).unwrap_or(usize::MAX);
+    let mut order = candidates.clone();
+    order.sort_by_key(|&id| {
+        let tier = Reverse(world.policy.site(id).tier);
+        (pin(id), rung(id), gate(id), bill(id), distance_m(world, locale, id), tier, id)
+    });
+
+    let mut sharing: Vec<(SiteId, u32)> = Vec::new();
+    if let Some(&best) = order.first()
+        && service.steering.spread_within_us > 0
+        && pin(best) == usize::MAX
+    {
+        let within = i64::from(service.steering.spread_within_us);
+        for &id in &order {
+            let same_tier = world.policy.site(id).tier == world.policy.site(best).tier;
+            let alike = pin(id) == usize::MAX && rung(id) == rung(best) && gate(id) == gate(best);
+            let weight = match first(|effect| matches!(effect, Effect::Weights(_))) {
+                Some(Effect::Weights(weights)) => {
+                    weights.iter().find(|&&(site, _)| site == id).map(|&(_, weight)| weight)
+                }
+                _ => None,
+            };
+            let weight =
+                weight.or_else(|| service.steering.weights.get(&id).copied()).unwrap_or(100);
+            if alike && same_tier && bill(id) <= bill(best) + within && weight > 0 {
+                sharing.push((id, weight));
+            }
+        }
+    }
+    let is_sharing = |id: SiteId| sharing.iter().any(|&(sharer, _)| sharer == id);
+    let (front, back): (Vec<SiteId>, Vec<SiteId>) = order.iter().partition(|&&id| is_sharing(id));
+    let sites = four_of(&[front, back].concat(), &world.long_out);
+    let listed = sites.iter().take_while(|&&id| is_sharing(id)).count();
+    let weight_of = |id: SiteId| sharing.iter().find(|&&(sharer, _)| sharer == id).copied();
+    let mut sharing: Vec<(SiteId, u32)> =
+        sites[..listed].iter().filter_map(|&id| weight_of(id)).collect();
+    if sharing.len() < 2 {
+        sharing.clear();
+    }
+    let shift = match first(|effect| matches!(effect, Effect::Shift { .. })) {
+        Some(&Effect::Shift { to, share_bp }) if share_bp > 0 && candidates.contains(&to) => {
+            Some((to, share_bp))
+        }
+        _ => None,
+    };
+    let fallback = match &service.fallback {
+        Fallback::AnswerSites(sites) => sites.iter().copied().filter(|&id| allowed(id)).collect(),
+        _ => Vec::new(),
+    };
+    RefLeaf { sites, sharing, shift, allowed: candidates, fallback }
+}
+
+/// The first four, at most two of them long out while others are left.
+fn four_of(order: &[SiteId], long_out: &[bool]) -> Vec<SiteId> {
+    let is_out = |id: SiteId| long_out.get(usize::from(id.0)) == Some(&true);
+    let out: Vec<SiteId> = order.iter().copied().filter(|&id| is_out(id)).collect();
+    let passed = out.get(2..).unwrap_or(&[]);
+    let mut four: Vec<SiteId> =
+        order.iter().copied().filter(|id| !passed.contains(id)).take(4).collect();
+    let room = 4 - four.len();
+    four.extend(passed.iter().take(room));
+    four
+}
+
+fn is_about(world: &World, rule: &Rule, locale: &Locale, ip: IpAddr) -> bool {
+    let matches = &rule.matches;
+    let continent = locale.country.and_then(Country::continent);
+    let in_time = matches.window.as_ref().is_none_or(|window| {
+        // Every minute of the week at which the window holds, one by one.
+        (0..7_u32).filter(|day| window.days >> day & 1 == 1).any(|day| {
+            let start = day * 1440 + u32::from(window.start_min);
+            (start..start + u32::from(window.length_min))
+                .any(|minute| minute % 10_080 == u32::from(world.minute_of_week))
+        })
+    });
+    in_time
+        && (matches.continents.is_empty()
+            || continent.is_some_and(|c| matches.continents.contains(&c)))
+        && (matches.countries.is_empty()
+            || locale.country.is_some_and(|c| matches.countries.contains(&c)))
+        && (matches.subdivisions.is_empty()
+            || locale.subdivision.is_some_and(|s| matches.subdivisions.contains(&s)))
+        && (matches.isps.is_empty() || locale.isp.is_some_and(|i| matches.isps.contains(&i)))
+        && (matches.areas.is_empty() || locale.area.is_some_and(|a| matches.areas.contains(&a)))
+        && (matches.asns.is_empty() || locale.asn.is_some_and(|a| matches.asns.contains(&a)))
+        && (matches.cidrs.is_empty() || matches.cidrs.iter().any(|cidr| cidr.contains(&ip)))
+}
+
+fn agree(rung: Rung, locale: &Locale, site: &Site) -> bool {
+    if rung.country && locale.country != Some(site.country) {
+        return false;
+    }
+    if rung.subdivision && (locale.subdivision.is_none() || locale.subdivision != site.subdivision)
+    {
+        return false;
+    }
+    if rung.isp && !locale.isp.is_some_and(|isp| site.isps.contains(&isp)) {
+        return false;
+    }
+    let continent = locale.country.and_then(Country::continent);
+    !rung.continent || continent.is_some() && continent == site.country.continent()
+}
+
+fn distance_m(world: &World, locale: &Locale, id: SiteId) -> u32 {
+    match (locale.point, world.policy.site(id).point) {
+        (Some(a), Some(b)) => Place::new(a).distance_m(Place::new(b)),
+        _ => 10_007_557,
+    }
+}
+
+fn bill_us(world: &World, locale: &Locale, ip: IpAddr, id: SiteId) -> i64 {
+    let site = world.policy.site(id);
+    let steering = &world.policy.services[0].steering;
+    let mut bill = 8_200 + (i64::from(distance_m(world, locale, id)) * 187 + 5_000) / 10_000;
+    // The finest row of the site's own, and what finer levels say of every other site.
+    let rows_of = |wanted: SiteId| {
+        let rows = world.latency.residuals.iter().filter(move |(_, site, _)| *site == wanted);
+        rows.filter_map(|(level, _, residual)| Some((fineness(level, locale, ip)?, *residual)))
+    };
+    let own = rows_of(id).max_by_key(|&(fineness, _)| fineness);
+    let common = rows_of(EVERY_OTHER_SITE)
+        .filter(|&(fineness, _)| own.is_none_or(|(of_own, _)| fineness > of_own));
+    bill += common.map(|(_, residual)| i64::from(residual.residual_us)).sum::<i64>();
+    bill += own.map_or(0, |(_, residual)| i64::from(residual.residual_us));
+    if locale.isp.is_some_and(|isp| !site.isps.is_empty() && !site.isps.contains(&isp)) {
+        let left = own.map_or(1000, |(_, residual)| i64::from(residual.carrier_permille));
+        bill += i64::from(steering.carrier_penalty_us) * left / 1000;
+    }
+    if locale.country.is_some_and(|country| country != site.country) {
+        let left = own.map_or(1000, |(_, residual)| i64::from(residual.border_permille));
+        bill += i64::from(steering.border_penalty_us) * left / 1000;
+    }
+    bill.max(0)
+}
+
+/// How fine a level is, when the client is of it.
+fn fineness(level: &Level, locale: &Locale, ip: IpAddr) -> Option<u32> {
+    match *level {
+        Level::World => Some(0),
+        Level::Continent(continent) => {
+            (locale.country.and_then(Country::continent) == Some(continent)).then_some(1)
+        }
+        Level::Country(country) => (locale.country == Some(country)).then_some(2),
+        Level::IspCountry(isp, country) => {
+            (locale.isp == Some(isp) && locale.country == Some(country)).then_some(3)
+        }
+        Level::IspSubdivision(isp, subdivision) => {
+            (locale.isp == Some(isp) && locale.subdivision == Some(subdivision)).then_some(4)
+        }
+        Level::AsnSubdivision(asn, subdivision) => {
+            (locale.asn == Some(asn) && locale.subdivision == Some(subdivision)).then_some(5)
+        }
+        Level::Prefix(prefix) => prefix.contains(&ip).then_some(6 + u32::from(prefix.prefix_len())),
+    }
+}
+
+/// What may be answered in this order of the leaf's sites, as sets of sites that are equally right:
+/// one place in the answer each. `order` begins with the shift's site if the block is shifted.
+pub(crate) fn answer(
+    world: &World,
+    leaf: &RefLeaf,
+    order: &[SiteId],
+    is_shifted: bool,
+) -> (Reason, Answer) {
+    let service = &world.policy.services[0];
+    let health = &world.health;
+    let id = ServiceId(0);
+    let count = usize::from(service.answers.sites_max);
+    let staying = |site: &SiteId| !health.is_drained(*site);
+    let ready = |site: &SiteId| health.readiness(id, *site) == Readiness::Ready;
+    let up = |site: &SiteId| health.verdict(id, *site) != Verdict::Down;
+    let pool: Vec<SiteId> = service.pool.iter().copied().filter(staying).collect();
+    let up_count = pool.iter().filter(|site| up(site)).count();
+    let panic = up_count * 100 < pool.len() * usize::from(service.panic_below_percent);
+    let usable = |site: &SiteId| staying(site) && ready(site) && (panic || up(site));
+    let take = |sites: Vec<SiteId>| Answer::Exactly(sites.into_iter().take(count).collect());
+    if leaf.allowed.is_empty() {
+        return (Reason::Fenced, Answer::Exactly(Vec::new()));
+    }
+    let good: Vec<SiteId> = order.iter().copied().filter(usable).collect();
+    if let Some(&best) = good.first() {
+        let reason = if panic {
+            Reason::Panic
+        } else if Some(&best) != order.first() {
+            Reason::Failover
+        } else if is_shifted {
+            Reason::Shift
+        } else if leaf.sharing.is_empty() {
+            Reason::Best
+        } else {
+            Reason::Share
+        };
+        return (reason, take(good));
+    }
+    let elsewhere: Vec<SiteId> = leaf.allowed.iter().copied().filter(usable).collect();
+    if !elsewhere.is_empty() {
+        let reason = if panic { Reason::Panic } else { Reason::Failover };
+        return (reason, Answer::SomeOf(elsewhere, count));
+    }
+    match &service.fallback {
+        Fallback::AnswerNone => return (Reason::FallbackNone, Answer::Exactly(Vec::new())),
+        Fallback::AnswerSites(_) if !leaf.fallback.is_empty() => {
+            let up: Vec<SiteId> = leaf.fallback.iter().copied().filter(up).collect();
+            let sites = if up.is_empty() { leaf.fallback.clone() } else { up };
+            return (Reason::FallbackSites, take(sites));
+        }
+        _ => {}
+    }
+    let those_ready: Vec<SiteId> = order.iter().copied().filter(ready).collect();
+    let sites = if those_ready.is_empty() { order.to_vec() } else { those_ready };
+    (Reason::AllOut, take(sites))
+}
+
+/// Right answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// These sites in this order.
+    Exactly(Vec<SiteId>),
+    /// As many of these as there are, up to a count, in any order.
+    SomeOf(Vec<SiteId>, usize),
+}
+
+impl Answer {
+    pub(crate) fn is_met_by(&self, sites: &[SiteId]) -> bool {
+        match self {
+            Self::Exactly(exactly) => exactly == sites,
+            Self::SomeOf(some, count) => {
+                sites.len() == some.len().min(*count)
+                    && sites.iter().all(|site| some.contains(site))
+                    && sites.iter().enumerate().all(|(at, site)| !sites[..at].contains(site))
+            }
+        }
+    }
+}
