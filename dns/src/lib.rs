@@ -1,1 +1,27 @@
-//! Placeholder of the first commit.
+//! The authoritative server: delegated zones, steered names, over UDP and TCP.
+//!
+//! Pure below, sockets above: [`message`] reads a packet in place, [`answer`] walks the [`view`]
+//! and writes, and neither knows a socket, a clock or the heap. [`server`] owns the threads, swaps
+//! the view when the snapshot changes, and counts. Between receive and send nothing awaits, locks or
+//! allocates.
+
+pub mod answer;
+pub mod ede;
+pub mod message;
+mod name;
+mod name_table;
+mod response;
+pub mod server;
+pub mod stats;
+pub mod tcp;
+mod udp;
+pub mod view;
+mod zone;
+
+pub use answer::{Transport, respond};
+pub use name::NameBuf;
+pub use server::{Config, Server, StartError};
+pub use stats::Stats;
+pub use tcp::TcpLimits;
+pub use view::{Settings, View, ViewError};
+pub use zone::BuildError;

@@ -1,1 +1,38 @@
-//! Placeholder of the first commit.
+//! The per-site layer-7 gateway: routes of Ingress and Gateway API documents to endpoints, on
+//! Pingora, behind an accept loop of our own.
+//!
+//! A request walks `accept` -> (`tls`) -> `client_io`, which passes only heads that `head` has
+//! judged -> `proxy` -> `route` -> `balance` -> Pingora connects -> on failure `retry` -> the
+//! endpoint learns from the outcome. Decisions are pure and take the time and the randomness as
+//! arguments; `gateway`, `accept`, `client_io`, `proxy`, `check`, `clock` and `random` are the
+//! shell. One immutable view is swapped by reload; a request keeps the one it began with.
+
+mod accept;
+mod access_log;
+mod balance;
+mod breaker;
+mod check;
+mod chunk;
+mod client_io;
+mod clock;
+mod endpoint;
+mod forward;
+mod gateway;
+mod head;
+mod header_edit;
+mod host;
+mod ledger;
+mod path;
+mod proxy;
+mod random;
+mod report;
+mod retry;
+mod rewrite;
+mod route;
+mod tls;
+mod view;
+
+pub use access_log::AccessLog;
+pub use gateway::{Config, ExposeSite, Gateway, Limits, StartError};
+pub use head::HeadLimits;
+pub use view::Warning;

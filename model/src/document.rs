@@ -1,13 +1,64 @@
 //! Documents: YAML files to the checked model, with every error of a run and its place.
 //!
 //! Bytes -> tree with spans -> spec -> model. serde alone stops at the first error and forgets
-//! where it was, so the tree and the walk over it are ours.
+//! where it was, so the tree and the walk over it are ours. Each kind has a file with its spec;
+//! what one document says about another is checked in `link`, when all have been read.
 
-use std::fmt;
+mod base64;
+mod diagnostic;
+mod fields;
+mod guard;
+mod link;
+mod locale;
+mod locale_map;
+mod master;
+mod object;
+mod objects;
+mod probe;
+mod rdata;
+mod records;
+mod report;
+mod rule;
+mod service;
+mod site;
+mod suggest;
+mod svcb;
+mod traffic;
+mod tree;
+mod upstream;
+mod value;
+mod zone;
+mod zone_file;
+
 use std::sync::Arc;
 
+pub use self::diagnostic::{Diagnostic, Severity};
+use self::objects::Objects;
+use self::report::{Report, Span};
 use crate::gateway::GatewayObjects;
 use crate::policy::Policy;
+
+/// The largest file, in octets. A directory of 100,000 objects is some hundred files of this size.
+pub const FILE_OCTETS_MAX: usize = 16 << 20;
+/// The most files of one run.
+pub const FILES_MAX: usize = 100_000;
+/// The most documents of one run; items of a `List` count.
+pub const DOCUMENTS_MAX: usize = 100_000;
+/// The most values of one document: 100,000 prefixes with a locale each fit.
+pub const NODES_MAX: usize = 2_000_000;
+/// The most values that anchors and aliases of one document may add.
+pub const ALIAS_NODES_MAX: usize = 100_000;
+/// The deepest nesting; upstream's schemas need less than 20.
+pub const DEPTH_MAX: usize = 64;
+/// The most findings reported; more are counted.
+pub const FINDINGS_MAX: usize = 10_000;
+/// The most records of one zone file.
+pub const ZONE_RECORDS_MAX: usize = 1_000_000;
+
+/// Extensions of document files; a file with any other can only be named by a `zoneFile`.
+pub const DOCUMENT_EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+/// The extension by which a shell finds the zone files to pass along.
+pub const ZONE_FILE_EXTENSION: &str = "zone";
 
 /// One file's text as read by the shell; `path` is what messages show.
 #[derive(Debug, Clone)]
@@ -29,45 +80,64 @@ pub struct Documents {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// One finding: `path:line:column: error: message`, the line, a caret, `help: ...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// The file.
-    pub path: Arc<str>,
-    /// 1-based.
-    pub line: u32,
-    /// 1-based, in characters.
-    pub column: u32,
-    /// Whether it stops the load.
-    pub severity: Severity,
-    /// Lower case, no full stop, the thing in backticks.
-    pub message: String,
-    /// The source line, without its end.
-    pub source_line: String,
-    /// What to do next.
-    pub help: Option<String>,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Taken, but odd.
-    Warning,
-    /// The whole set is refused.
-    Error,
-}
-
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Err(fmt::Error)
-    }
-}
-
-/// Reads documents (`*.yaml`, `*.yml`) and the zone files they name (any other path in `files`).
+/// Reads documents (`*.yaml`, `*.yml`, `*.json`) and the zone files they name (any other path).
+///
+/// The shell passes every file of a directory tree with one of [`DOCUMENT_EXTENSIONS`] or
+/// [`ZONE_FILE_EXTENSION`]; a zone file is found beside the document that names it.
 ///
 /// # Errors
 /// Every error and warning of the run, in order of file, line and column.
 pub fn load(files: &[SourceFile]) -> Result<Documents, Vec<Diagnostic>> {
-    let _ = files;
-    Ok(Documents::default())
+    let mut report = Report::default();
+    let mut objects = Objects::default();
+    for (index, file) in (0_u32..).zip(files) {
+        if is_readable(index, file, files.len(), &mut report) && is_document(&file.path) {
+            tree::read(index, &file.text, &mut report, |document, report| {
+                objects.add(&document, &file.path, report);
+            });
+        }
+    }
+    let files_by_path = zone::Files::new(files);
+    let (policy, gateway) = link::link(objects, &files_by_path, &mut report);
+    let failed = report.has_errors();
+    let diagnostics = report.into_diagnostics(files);
+    if failed {
+        return Err(diagnostics);
+    }
+    Ok(Documents { policy, gateway, warnings: diagnostics })
+}
+
+/// Whether a path is a document's by its extension.
+pub fn is_document(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    DOCUMENT_EXTENSIONS.contains(&extension)
+}
+
+/// Limits that hold for a file whatever is in it.
+fn is_readable(index: u32, file: &SourceFile, files: usize, report: &mut Report) -> bool {
+    let start = Span { file: index, line: 1, column: 1 };
+    if index as usize >= FILES_MAX {
+        if index as usize == FILES_MAX {
+            report.error(start, format!("{files} files are too many: at most {FILES_MAX}"));
+        }
+        report.lose_object();
+        return false;
+    }
+    if file.text.len() > FILE_OCTETS_MAX {
+        report.error(start, format!("the file is larger than {FILE_OCTETS_MAX} octets"));
+        report.lose_object();
+        return false;
+    }
+    // The YAML scanner takes NUL for the end, which would hide the rest of the file.
+    if let Some(at) = file.text.find('\0') {
+        let before = &file.text[..at];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        let place = |value| u32::try_from(value).unwrap_or(u32::MAX);
+        let span = Span { file: index, line: place(line), column: place(column) };
+        report.error(span, "the file has a NUL character: it is not text");
+        report.lose_object();
+        return false;
+    }
+    true
 }

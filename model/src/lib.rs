@@ -8,6 +8,7 @@ mod continent;
 pub mod document;
 pub mod gateway;
 pub mod geo;
+pub mod isp;
 pub mod name;
 pub mod observe;
 pub mod policy;

@@ -1,5 +1,7 @@
 //! Static records: a set of wire-format rdata under one owner, type and TTL.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::name::DnsName;
@@ -33,6 +35,79 @@ impl RecordType {
     pub const HTTPS: Self = Self(65);
     /// Any type (query only, RFC 8482).
     pub const ANY: Self = Self(255);
+
+    /// Takes a mnemonic (`AAAA`) or `TYPE` and a number (RFC 3597, section 5), of either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some((_, number)) =
+            MNEMONICS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text))
+        {
+            return Some(Self(*number));
+        }
+        let (prefix, number) = text.split_at_checked(4)?;
+        let digits = number.bytes().all(|octet| octet.is_ascii_digit());
+        (prefix.eq_ignore_ascii_case("TYPE") && digits).then(|| number.parse().ok().map(Self))?
+    }
+
+    /// The mnemonic, where the type has one here.
+    pub fn mnemonic(self) -> Option<&'static str> {
+        MNEMONICS.iter().find(|(_, number)| *number == self.0).map(|(name, _)| *name)
+    }
+}
+
+/// Mnemonics of the IANA registry that documents, zone files and logs use.
+pub(crate) const MNEMONICS: &[(&str, u16)] = &[
+    ("A", 1),
+    ("NS", 2),
+    ("CNAME", 5),
+    ("SOA", 6),
+    ("PTR", 12),
+    ("HINFO", 13),
+    ("MX", 15),
+    ("TXT", 16),
+    ("RP", 17),
+    ("AFSDB", 18),
+    ("AAAA", 28),
+    ("LOC", 29),
+    ("SRV", 33),
+    ("NAPTR", 35),
+    ("KX", 36),
+    ("CERT", 37),
+    ("DNAME", 39),
+    ("OPT", 41),
+    ("DS", 43),
+    ("SSHFP", 44),
+    ("RRSIG", 46),
+    ("NSEC", 47),
+    ("DNSKEY", 48),
+    ("NSEC3", 50),
+    ("NSEC3PARAM", 51),
+    ("TLSA", 52),
+    ("SMIMEA", 53),
+    ("CDS", 59),
+    ("CDNSKEY", 60),
+    ("OPENPGPKEY", 61),
+    ("CSYNC", 62),
+    ("ZONEMD", 63),
+    ("SVCB", 64),
+    ("HTTPS", 65),
+    ("SPF", 99),
+    ("EUI48", 108),
+    ("EUI64", 109),
+    ("TSIG", 250),
+    ("IXFR", 251),
+    ("AXFR", 252),
+    ("ANY", 255),
+    ("URI", 256),
+    ("CAA", 257),
+];
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mnemonic() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "TYPE{}", self.0),
+        }
+    }
 }
 
 /// A set of records with the same owner and type.

@@ -1,0 +1,359 @@
+//! The controller as others see it: start it, give it documents and reports, ask it, stop it.
+//!
+//! A handle is cheap and every method may be called from any task; the work is done by one task that
+//! owns all state (`shell`). Calls that change something return once this process's own data planes
+//! serve the change.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use geo_data::LocaleTable;
+use model::observe::{Client, SiteReport};
+use model::service::ServiceId;
+use model::{DnsName, Policy};
+use steering::SnapshotCell;
+use steering::explain::Explanation;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use crate::clock::Clock;
+use crate::courier::{CourierError, LocalCourier};
+use crate::guard::{Difference, Override, Refusal};
+use crate::hub::Hub;
+use crate::probe;
+use crate::publication::Have;
+use crate::shell::{Command, Explained, Inbox, Shell, Wiring};
+use crate::snapshot_file::SnapshotFileError;
+use crate::status::Status;
+use crate::store::{AuditRecord, Store, StoreError};
+
+/// Commands waiting; each is answered within milliseconds.
+const COMMANDS_MAX: usize = 64;
+/// Reports waiting: a thousand sites at one report each second are a quarter of this.
+const REPORTS_MAX: usize = 4096;
+/// Probe results waiting.
+const RESULTS_MAX: usize = 4096;
+/// How long a caller waits for its own process to serve a change; a slow disk is no reason to fail.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How a controller runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where generations, orders and the last good snapshot are kept; `None` keeps nothing.
+    pub state_dir: Option<PathBuf>,
+    /// How often measurement and time windows are looked at.
+    pub map_interval: Duration,
+    /// The least epoch: raised by the operator when a store was lost and nodes are ahead.
+    pub epoch_min: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        // design.md section 2: the map channel moves each 10 to 30 s.
+        Self { state_dir: None, map_interval: Duration::from_secs(10), epoch_min: 0 }
+    }
+}
+
+/// Why a controller did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its own state could not be opened.
+    #[error("cannot open the controller's store")]
+    Store(#[from] StoreError),
+    /// The snapshot directory could not be opened.
+    #[error("cannot open the snapshot directory")]
+    Snapshot(#[from] SnapshotFileError),
+    /// No documents and no snapshot on disk.
+    #[error(
+        "there are no documents and no snapshot from before; help: give a directory of documents"
+    )]
+    NothingToServe,
+    /// The documents could not be published.
+    #[error("cannot publish the documents")]
+    Publish(#[source] Refused),
+}
+
+/// Why a document set was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The guard says no.
+    #[error("the guard refuses this change: {}", join(.0))]
+    Guard(Vec<Refusal>),
+    /// Too many are waiting already.
+    #[error("too many changes are waiting; help: try again in a moment")]
+    Busy,
+    /// It could not be compiled or recorded.
+    #[error("the change could not be published: {0}")]
+    Failed(String),
+    /// The controller has stopped.
+    #[error("the controller has stopped")]
+    Stopped,
+}
+
+/// A document set that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// What was published; unchanged when the documents mean what they meant before.
+    pub have: Have,
+    /// What changed.
+    pub difference: Difference,
+}
+
+/// Why an order about a site was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// No such site.
+    #[error("there is no site `{0}`; help: `nearside status` lists the sites")]
+    UnknownSite(String),
+    /// The guard says no.
+    #[error(transparent)]
+    Guard(#[from] Refusal),
+    /// Who or why is missing, or too long.
+    #[error("`{0}` must be 1 to {TEXT_CHARS_MAX} characters")]
+    Text(&'static str),
+    /// It could not be recorded.
+    #[error("cannot record the order")]
+    Store(#[from] StoreError),
+    /// The controller has stopped.
+    #[error("the controller has stopped")]
+    Stopped,
+}
+
+/// The longest `by` or `reason`, in characters.
+pub const TEXT_CHARS_MAX: usize = 256;
+
+/// An order about a site that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// What was published.
+    pub have: Have,
+    /// Whether the site is drained now; an undrain leaves it so when its document says drained.
+    pub drained: bool,
+    /// Whether anything changed.
+    pub changed: bool,
+}
+
+/// Who orders something and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A running controller.
+#[derive(Debug)]
+pub struct Controller {
+    commands: mpsc::Sender<Command>,
+    courier: LocalCourier,
+    explained: Arc<ArcSwapOption<Explained>>,
+    served: watch::Receiver<Have>,
+    store: Arc<Store>,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+#[derive(Debug)]
+struct Tasks {
+    shell: JoinHandle<()>,
+    hub: JoinHandle<()>,
+    prober: JoinHandle<()>,
+    stop_hub: oneshot::Sender<()>,
+}
+
+impl Controller {
+    /// Starts a controller. What is on disk is served into `cell` at once; then the documents are
+    /// compiled and published. Without documents, the last good policy goes on being judged.
+    ///
+    /// Documents that the guard refuses (beside a snapshot from before) do not stop the start: the
+    /// last good stays, and `status` says why.
+    ///
+    /// # Errors
+    /// When its state cannot be opened, or there is nothing to serve.
+    pub async fn start(
+        config: Config,
+        documents: Option<Policy>,
+        locales: Arc<LocaleTable>,
+        cell: Arc<SnapshotCell>,
+    ) -> Result<Self, StartError> {
+        let store = Arc::new(Store::open(config.state_dir.as_deref())?);
+        let snapshots = config.state_dir.as_deref().map(|dir| dir.join("snapshot"));
+        let hub = Hub::open(snapshots.as_deref(), cell)?;
+        if documents.is_none() && hub.served().is_none() {
+            return Err(StartError::NothingToServe);
+        }
+        let (commands, command_inbox) = mpsc::channel(COMMANDS_MAX);
+        let (reports, report_inbox) = mpsc::channel(REPORTS_MAX);
+        let (results, result_inbox) = mpsc::channel(RESULTS_MAX);
+        let served = hub.taken();
+        let explained = Arc::new(ArcSwapOption::empty());
+        let wiring = Wiring {
+            clock: Clock::start(),
+            store: Arc::clone(&store),
+            locales,
+            served: served.clone(),
+            explained: Arc::clone(&explained),
+        };
+        let shell = Shell::resume(&config, wiring, hub.served().cloned())?;
+        let courier = LocalCourier::new(shell.publications(), reports);
+        let prober = tokio::spawn(probe::run(shell.targets(), results));
+        let (stop_hub, stopped) = oneshot::channel();
+        let stopped = async {
+            // A dropped sender stops it as well.
+            let _ = stopped.await;
+        };
+        let hub = tokio::spawn(hub.follow(courier.clone(), stopped));
+        let inbox = Inbox { commands: command_inbox, reports: report_inbox, results: result_inbox };
+        let shell = tokio::spawn(shell.run(inbox));
+        let tasks = Mutex::new(Some(Tasks { shell, hub, prober, stop_hub }));
+        let controller = Self { commands, courier, explained, served, store, tasks };
+        if let Some(policy) = documents {
+            match controller.apply(policy, None).await {
+                Ok(_) => {}
+                Err(Refused::Guard(refusals)) => {
+                    error!(
+                        refusals = join(&refusals),
+                        "the documents are refused; the last good stay"
+                    );
+                }
+                Err(refused) => return Err(StartError::Publish(refused)),
+            }
+        }
+        Ok(controller)
+    }
+
+    /// Takes a new document set: guarded, compiled, published as one snapshot.
+    ///
+    /// # Errors
+    /// When the guard refuses (and is not overruled) or it cannot be published; nothing changes.
+    pub async fn apply(
+        &self,
+        policy: Policy,
+        overruled: Option<Override>,
+    ) -> Result<Applied, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Apply { policy: Arc::new(policy), overruled, reply };
+        self.commands.send(command).await.map_err(|_| Refused::Stopped)?;
+        let applied = answer.await.map_err(|_| Refused::Stopped)??;
+        self.until_served(applied.have).await;
+        Ok(applied)
+    }
+
+    /// Queues a site's report.
+    ///
+    /// # Errors
+    /// When too many are waiting; the next report says it all.
+    pub fn report(&self, report: SiteReport) -> Result<(), CourierError> {
+        self.courier.try_report(report)
+    }
+
+    /// Drains a site: no new clients until it is undrained.
+    ///
+    /// # Errors
+    /// When there is no such site, the guard refuses, or the order cannot be recorded.
+    pub async fn drain(&self, site: &str, author: Author) -> Result<Ordered, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Command::Drain { site: site.to_owned(), author, reply }, answer).await
+    }
+
+    /// Lifts the overlay's drain of a site.
+    ///
+    /// # Errors
+    /// When there is no such site or the order cannot be recorded.
+    pub async fn undrain(&self, site: &str, author: Author) -> Result<Ordered, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Command::Undrain { site: site.to_owned(), author, reply }, answer).await
+    }
+
+    /// Everything there is to tell; `None` once it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Status { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Explains an answer, with exactly what the published map was made of. `None` when the name is
+    /// not a steered one, or nothing is published yet.
+    pub fn explain(&self, name: &DnsName, client: Client) -> Option<Explanation> {
+        let explained = self.explained.load_full()?;
+        let service = service_of(&explained.snapshot.policy, name)?;
+        let inputs = explained.made.inputs(explained.snapshot.policy_generation);
+        steering::explain::explain(&inputs, &explained.snapshot, service, client)
+    }
+
+    /// The newest audit records, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn audit(&self, records_max: usize) -> Result<Vec<AuditRecord>, StoreError> {
+        self.store.audit(records_max)
+    }
+
+    /// A courier within this process: for gateways here, and behind the HTTP courier's endpoints.
+    pub fn courier(&self) -> LocalCourier {
+        self.courier.clone()
+    }
+
+    /// What this process's own data planes serve, and news of each change.
+    pub fn served(&self) -> watch::Receiver<Have> {
+        self.served.clone()
+    }
+
+    /// Stops: measurement is kept, what is being written is finished. Once is enough.
+    pub async fn shutdown(&self) {
+        let Some(Tasks { shell, hub, prober, stop_hub }) = self.tasks.lock().await.take() else {
+            return;
+        };
+        let (reply, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop { reply }).await.is_ok() {
+            let _ = stopped.await;
+        }
+        prober.abort();
+        let _ = stop_hub.send(());
+        for task in [shell, hub, prober] {
+            // A task that was aborted or panicked has ended all the same.
+            let _ = task.await;
+        }
+    }
+
+    async fn order(
+        &self,
+        command: Command,
+        answer: oneshot::Receiver<Result<Ordered, OrderError>>,
+    ) -> Result<Ordered, OrderError> {
+        self.commands.send(command).await.map_err(|_| OrderError::Stopped)?;
+        let ordered = answer.await.map_err(|_| OrderError::Stopped)??;
+        self.until_served(ordered.have).await;
+        Ok(ordered)
+    }
+
+    async fn until_served(&self, have: Have) {
+        let mut served = self.served.clone();
+        let served = served.wait_for(|served| served.reaches(&have));
+        // Published is published: a slow disk only delays this process's own data planes.
+        let _ = tokio::time::timeout(SERVED_WITHIN, served).await;
+    }
+}
+
+/// The service that steers a name: an exact hostname, else a wildcard one label up, unless a static
+/// record stands at the name (RFC 4592, section 2.2.1).
+fn service_of(policy: &Policy, name: &DnsName) -> Option<ServiceId> {
+    let named = |wanted: &DnsName| {
+        let mut services = policy.services();
+        services.find(|(_, service)| service.hostnames.contains(wanted)).map(|(id, _)| id)
+    };
+    named(name).or_else(|| {
+        let records = policy.zones.iter().flat_map(|zone| &zone.records);
+        let exists = records.map(|set| &set.owner).any(|owner| owner.is_within(name));
+        let wildcard = name.parent()?.child(b"*").ok()?;
+        if exists { None } else { named(&wildcard) }
+    })
+}
+
+fn join(refusals: &[Refusal]) -> String {
+    let refusals: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    refusals.join("; ")
+}

@@ -1,0 +1,151 @@
+//! The OPT record: EDNS (RFC 6891), the client subnet (RFC 7871), NSID (RFC 5001), cookies (RFC 7873).
+//!
+//! The client subnet is read strictly, because a subnet that is half right would be answered for
+//! the wrong clients and cached for them. Unknown options and flags are ignored.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Fault, RECORD_FIXED_OCTETS};
+
+/// Option codes (IANA registry).
+pub(crate) const OPTION_NSID: u16 = 3;
+pub(crate) const OPTION_SUBNET: u16 = 8;
+const OPTION_COOKIE: u16 = 10;
+/// Address families (IANA registry), as RFC 7871 uses them.
+const FAMILY_V4: u16 = 1;
+const FAMILY_V6: u16 = 2;
+const DNSSEC_OK: u8 = 0x80;
+
+/// What a query's OPT record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Edns<'a> {
+    /// The largest UDP answer the sender takes, as sent.
+    pub udp_octets_max: u16,
+    /// The DO bit, echoed.
+    pub dnssec_ok: bool,
+    /// The client subnet.
+    pub subnet: Option<Subnet>,
+    /// Whether the server's identity is asked for.
+    pub nsid: bool,
+    /// The cookie option: 8 octets of the client's, and of ours if it has one.
+    pub cookie: Option<&'a [u8]>,
+}
+
+/// A client subnet as sent (RFC 7871, section 6).
+///
+/// Invariant: the address has no bit set past `source_len`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet {
+    /// FAMILY as sent: 1, 2, or 0 with a source of 0.
+    pub family: u16,
+    /// SOURCE PREFIX-LENGTH.
+    pub source_len: u8,
+    /// The address, unsent octets zero; IPv4 in the first four.
+    address: [u8; 16],
+}
+
+impl Subnet {
+    /// The address; `None` when the sender hides it (a source of 0).
+    pub fn ip(&self) -> Option<IpAddr> {
+        if self.source_len == 0 {
+            return None;
+        }
+        if self.family == FAMILY_V4 {
+            let [a, b, c, d, ..] = self.address;
+            return Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)));
+        }
+        Some(IpAddr::V6(Ipv6Addr::from(self.address)))
+    }
+
+    /// The address octets as they were sent, to be echoed.
+    pub fn sent(&self) -> &[u8] {
+        &self.address[..octets_of(self.source_len).min(16)]
+    }
+
+    fn read(option: &[u8]) -> Option<Self> {
+        let (&[family_high, family_low, source_len, scope_len], sent) =
+            option.split_first_chunk()?;
+        let family = u16::from_be_bytes([family_high, family_low]);
+        let len_max = match family {
+            // Some resolvers say "no subnet" with family 0; there is nothing to misread in that.
+            0 => 0,
+            FAMILY_V4 => 32,
+            FAMILY_V6 => 128,
+            _ => return None,
+        };
+        if source_len > len_max || scope_len != 0 || sent.len() != octets_of(source_len) {
+            return None;
+        }
+        let host_bits = (8 - source_len % 8) % 8;
+        if sent.last().is_some_and(|last| last.trailing_zeros() < u32::from(host_bits)) {
+            return None;
+        }
+        let mut address = [0; 16];
+        address.get_mut(..sent.len())?.copy_from_slice(sent);
+        Some(Self { family, source_len, address })
+    }
+}
+
+fn octets_of(prefix_len: u8) -> usize {
+    usize::from(prefix_len).div_ceil(8)
+}
+
+/// An OPT record found in the packet and not yet read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawOption<'a> {
+    pub(super) fixed: &'a [u8; RECORD_FIXED_OCTETS],
+    pub(super) rdata: &'a [u8],
+}
+
+impl<'a> RawOption<'a> {
+    /// Reads the options. A fault comes with what an answer's OPT needs, but never with a subnet.
+    pub(super) fn read(&self) -> Result<Edns<'a>, (Fault, Edns<'a>)> {
+        let [_, _, size_high, size_low, _, version, flags, ..] = *self.fixed;
+        let bare = Edns {
+            udp_octets_max: u16::from_be_bytes([size_high, size_low]),
+            dnssec_ok: flags & DNSSEC_OK != 0,
+            ..Edns::default()
+        };
+        // Options of a version we do not know may mean anything: they are not read.
+        if version != 0 {
+            return Err((Fault::Version, bare));
+        }
+        let mut edns = bare;
+        let mut rest = self.rdata;
+        while !rest.is_empty() {
+            let Some((&[code_high, code_low, len_high, len_low], tail)) = rest.split_first_chunk()
+            else {
+                return Err((Fault::Malformed, bare));
+            };
+            let length = usize::from(u16::from_be_bytes([len_high, len_low]));
+            let Some((value, tail)) = tail.split_at_checked(length) else {
+                return Err((Fault::Malformed, bare));
+            };
+            edns.take(u16::from_be_bytes([code_high, code_low]), value)
+                .map_err(|fault| (fault, bare))?;
+            rest = tail;
+        }
+        Ok(edns)
+    }
+}
+
+impl<'a> Edns<'a> {
+    fn take(&mut self, code: u16, value: &'a [u8]) -> Result<(), Fault> {
+        match code {
+            OPTION_SUBNET => {
+                // Two subnets would leave it open which one the answer is for.
+                if self.subnet.is_some() {
+                    return Err(Fault::Subnet);
+                }
+                self.subnet = Some(Subnet::read(value).ok_or(Fault::Subnet)?);
+            }
+            OPTION_NSID => self.nsid = true,
+            OPTION_COOKIE => match value.len() {
+                8 | 16..=40 => self.cookie = Some(value),
+                _ => return Err(Fault::Cookie),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}

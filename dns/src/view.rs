@@ -1,0 +1,209 @@
+//! The view: a snapshot compiled for DNS.
+//!
+//! Zones depend on the policy alone and are shared by every view of one policy; health and map
+//! changes only replace what is small. A view is built off the hot path and swapped whole.
+
+use std::hash::RandomState;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use model::service::{Answers, Fallback, GlobalService, ServiceId};
+use model::site::{Site, SiteAddress, SiteId};
+use steering::decide::ServiceState;
+use steering::{Generation, ServiceMap, Snapshot};
+
+use crate::zone::{BuildError, ZoneSet};
+
+/// The default of [`Settings::udp_octets_max`]: passes everywhere without fragments (the figure of
+/// the DNS flag day 2020).
+pub const UDP_OCTETS_DEFAULT: u16 = 1232;
+/// Every server must take UDP messages of this size (RFC 1035, section 4.2.1).
+pub const UDP_OCTETS_MIN: u16 = 512;
+/// The largest UDP answer ever sent.
+pub const UDP_OCTETS_MAX: u16 = 4096;
+/// The longest NSID sent: it must leave room for an answer in 512 octets.
+pub const NSID_OCTETS_MAX: usize = 64;
+
+/// What an answer depends on beside the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The largest UDP answer sent, and what we say we take.
+    pub udp_octets_max: u16,
+    /// Identifies this server to who asks (RFC 5001); empty: not told. Cut at [`NSID_OCTETS_MAX`].
+    pub nsid: Vec<u8>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { udp_octets_max: UDP_OCTETS_DEFAULT, nsid: Vec::new() }
+    }
+}
+
+/// Why a view could not be built. The one before stays in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// The zones are too large.
+    #[error("cannot render the zones")]
+    Zones(#[source] BuildError),
+    /// The map was compiled for another policy.
+    #[error("the map is of policy generation {map}, the policy of {policy}")]
+    OtherPolicy {
+        /// The generation that the map names.
+        map: u64,
+        /// The policy's.
+        policy: u64,
+    },
+}
+
+/// A snapshot compiled for DNS.
+#[derive(Debug)]
+pub struct View {
+    pub(crate) zones: Arc<ZoneSet>,
+    pub(crate) settings: Settings,
+    services: Vec<ServiceView>,
+    sites: Arc<[SiteAddresses]>,
+    snapshot: Snapshot,
+    hasher: RandomState,
+}
+
+/// What answers of one service need.
+#[derive(Debug)]
+pub(crate) struct ServiceView {
+    /// `None` when the snapshot has no map for the service.
+    pub(crate) map: Option<Arc<ServiceMap>>,
+    pub(crate) state: ServiceState,
+    pub(crate) answers: Answers,
+    /// Whether any site that could be answered has an address of the kind. When none has, the
+    /// negative answer is everybody's.
+    pub(crate) any_v4: bool,
+    pub(crate) any_v6: bool,
+}
+
+/// A site's addresses: one of each kind at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SiteAddresses {
+    pub(crate) v4: Option<Ipv4Addr>,
+    pub(crate) v6: Option<Ipv6Addr>,
+}
+
+impl View {
+    /// Compiles a snapshot. `hasher` should be keyed at random: see [`RandomState::new`].
+    ///
+    /// # Errors
+    /// When the map is not of this policy, or the zones are too large.
+    pub fn build(
+        snapshot: &Snapshot,
+        settings: Settings,
+        hasher: &RandomState,
+    ) -> Result<Self, ViewError> {
+        check_pair(snapshot)?;
+        let serial = serial(snapshot.policy_generation);
+        let zones = ZoneSet::build(&snapshot.policy, serial, hasher).map_err(ViewError::Zones)?;
+        let sites = snapshot.policy.sites.iter().map(SiteAddresses::of).collect();
+        let mut settings = settings;
+        settings.nsid.truncate(NSID_OCTETS_MAX);
+        settings.udp_octets_max = settings.udp_octets_max.clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
+        Ok(Self::assemble(snapshot, Arc::new(zones), sites, (settings, hasher)))
+    }
+
+    /// Compiles the next snapshot, sharing the zones with this view when the policy is the same.
+    ///
+    /// # Errors
+    /// As [`View::build`].
+    pub fn next(&self, snapshot: &Snapshot) -> Result<Self, ViewError> {
+        let settings = self.settings.clone();
+        let same = Arc::ptr_eq(&snapshot.policy, &self.snapshot.policy)
+            && snapshot.policy_generation == self.snapshot.policy_generation;
+        if !same {
+            return Self::build(snapshot, settings, &self.hasher);
+        }
+        check_pair(snapshot)?;
+        let (zones, sites) = (Arc::clone(&self.zones), Arc::clone(&self.sites));
+        Ok(Self::assemble(snapshot, zones, sites, (settings, &self.hasher)))
+    }
+
+    fn assemble(
+        snapshot: &Snapshot,
+        zones: Arc<ZoneSet>,
+        sites: Arc<[SiteAddresses]>,
+        (settings, hasher): (Settings, &RandomState),
+    ) -> Self {
+        let services = snapshot
+            .policy
+            .services()
+            .map(|(id, service)| ServiceView::of(snapshot, id, service, &sites))
+            .collect();
+        let (snapshot, hasher) = (snapshot.clone(), hasher.clone());
+        Self { zones, settings, services, sites, snapshot, hasher }
+    }
+
+    /// The snapshot that this view was compiled from.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(crate) fn service(&self, id: ServiceId) -> Option<&ServiceView> {
+        self.services.get(id.0 as usize)
+    }
+
+    pub(crate) fn site(&self, id: SiteId) -> SiteAddresses {
+        self.sites.get(usize::from(id.0)).copied().unwrap_or_default()
+    }
+}
+
+impl ServiceView {
+    fn of(
+        snapshot: &Snapshot,
+        id: ServiceId,
+        service: &GlobalService,
+        sites: &[SiteAddresses],
+    ) -> Self {
+        let fallback = match &service.fallback {
+            Fallback::AnswerSites(sites) => sites.as_slice(),
+            Fallback::AnswerAll | Fallback::AnswerNone => &[],
+        };
+        let any = |has: fn(&SiteAddresses) -> bool| {
+            let mut candidates = service.pool.iter().chain(fallback);
+            candidates.any(|site| sites.get(usize::from(site.0)).is_some_and(has))
+        };
+        Self {
+            map: snapshot.map.service(id).cloned(),
+            state: ServiceState::new(id, service, &snapshot.health),
+            answers: service.answers,
+            any_v4: any(|site| site.v4.is_some()),
+            any_v6: any(|site| site.v6.is_some()),
+        }
+    }
+}
+
+impl SiteAddresses {
+    /// The first address of each kind that serves everyone, or else the first of the kind.
+    fn of(site: &Site) -> Self {
+        let mut neutral_first: Vec<&SiteAddress> = site.addresses.iter().collect();
+        neutral_first.sort_by_key(|address| address.isp.is_some());
+        let mut chosen = Self::default();
+        for address in neutral_first {
+            match address.ip {
+                std::net::IpAddr::V4(ip) => {
+                    chosen.v4.get_or_insert(ip);
+                }
+                std::net::IpAddr::V6(ip) => {
+                    chosen.v6.get_or_insert(ip);
+                }
+            }
+        }
+        chosen
+    }
+}
+
+fn check_pair(snapshot: &Snapshot) -> Result<(), ViewError> {
+    let (map, policy) = (snapshot.map.policy_generation, snapshot.policy_generation.counter);
+    if map == policy { Ok(()) } else { Err(ViewError::OtherPolicy { map, policy }) }
+}
+
+/// The SOA serial of a generation. An epoch starts 2^24 above the one before, so that a counter
+/// that starts anew does not take the serial back (RFC 1982 arithmetic bears steps below 2^31).
+fn serial(generation: Generation) -> u32 {
+    let [_, _, _, _, low @ ..] = generation.counter.to_be_bytes();
+    (generation.epoch << 24).wrapping_add(u32::from_be_bytes(low))
+}

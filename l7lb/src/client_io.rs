@@ -1,0 +1,557 @@
+//! The client's connection as Pingora sees it: whole, judged messages, one at a time.
+//!
+//! Pingora reads requests through this wrapper. On HTTP/1 it holds octets back until a head is
+//! complete and passes `head`'s judgement, cuts heads that are too slow or too large with a proper
+//! answer, and never hands over octets of the next request before the current one is finished; so
+//! pipelining works and nothing is left to Pingora's lenient parser. On HTTP/2 it only passes
+//! octets. It also samples the client's round-trip time, because here the descriptor is certainly
+//! the client's. Invariant: what Pingora reads between two `next_request` calls is one request.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
+
+use crate::chunk::Chunks;
+use crate::head::{Fault, Framing, Head, HeadLimits, HeadScan};
+use crate::ledger::Ledger;
+use crate::route::Scheme;
+
+/// Octets read at a time into our own buffer while a head is incomplete.
+const READ_OCTETS: usize = 4096;
+/// After a refusal, so many octets of the client are thrown away before the socket is closed, so
+/// that it reads the answer instead of a reset.
+const LINGER_OCTETS_MAX: usize = 256 * 1024;
+/// And so long.
+const LINGER: Duration = Duration::from_secs(1);
+/// The least time between two RTT samples of one connection.
+const RTT_EVERY: Duration = Duration::from_secs(1);
+
+/// What is below: a plain socket or TLS over one.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// HTTP.
+    Plain(TcpStream),
+    /// HTTPS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+/// What the proxy may know of a connection; shared by all its requests.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// Our end.
+    pub(crate) local: SocketAddr,
+    /// Whether there is TLS in between.
+    pub(crate) scheme: Scheme,
+}
+
+/// Limits of the wrapper.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IoLimits {
+    /// Of heads.
+    pub(crate) head: HeadLimits,
+    /// From a head's first octet to its last.
+    pub(crate) head_deadline: Duration,
+}
+
+/// What is spoken.
+#[derive(Debug)]
+enum Phase {
+    /// HTTP/1, before or inside a head.
+    Head(HeadScan),
+    /// HTTP/1, inside a body of which so many octets are still to come.
+    Length(u64),
+    /// HTTP/1, inside a chunked body.
+    Chunked(Chunks),
+    /// HTTP/1, the request has been read; waiting for `next_request`.
+    Done,
+    /// An answer to a bad request is being written; then lingering until the client closes.
+    Refuse(Box<Refusal>),
+    /// Everything passes: HTTP/2, or HTTP/1 that asked for an upgrade.
+    Through,
+    /// Refused and closed.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    answer: Vec<u8>,
+    written: usize,
+    shut: bool,
+    drained: usize,
+    linger: Pin<Box<Sleep>>,
+}
+
+/// The wrapper. Boxed, it is Pingora's `Stream`.
+pub(crate) struct ClientIo {
+    transport: Transport,
+    phase: Phase,
+    /// Octets read and not yet handed over, from `taken` on.
+    held: Vec<u8>,
+    taken: usize,
+    /// Runs while a head is incomplete.
+    deadline: Option<Pin<Box<Sleep>>>,
+    limits: IoLimits,
+    alpn: Option<ALPN>,
+    digest: Arc<ProxyDigest>,
+    rtt_sampled: Instant,
+    peer: SocketAddr,
+    ledger: Arc<Ledger>,
+}
+
+/// Everything a wrapper is made of.
+pub(crate) struct ClientIoParts {
+    /// Below.
+    pub(crate) transport: Transport,
+    /// What `accept` read already.
+    pub(crate) held: Vec<u8>,
+    /// Whether HTTP/2 is spoken (by ALPN or by its preface).
+    pub(crate) protocol: Protocol,
+    /// For the proxy.
+    pub(crate) connection: Connection,
+    /// Limits.
+    pub(crate) limits: IoLimits,
+    /// Told of every refusal and of the client's RTT.
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// What a connection speaks, settled before the first request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2, by ALPN or prior knowledge.
+    Http2,
+}
+
+impl ClientIo {
+    /// Wraps a connection whose protocol is known.
+    pub(crate) fn new(parts: ClientIoParts) -> Self {
+        let ClientIoParts { transport, held, protocol, connection, limits, ledger } = parts;
+        let (phase, alpn) = match protocol {
+            Protocol::Http1 => (Phase::Head(HeadScan::default()), None),
+            Protocol::Http2 => (Phase::Through, Some(ALPN::H2)),
+        };
+        let peer = connection.peer;
+        let this = Self {
+            transport,
+            phase,
+            held,
+            taken: 0,
+            deadline: None,
+            limits,
+            alpn,
+            digest: Arc::new(connection_digest(connection)),
+            rtt_sampled: Instant::now(),
+            peer,
+            ledger,
+        };
+        this.sample_rtt();
+        this
+    }
+
+    /// The request has been answered: what comes next is a head.
+    pub(crate) fn next_request(&mut self) {
+        if matches!(self.phase, Phase::Done) {
+            self.phase = Phase::Head(HeadScan::default());
+        }
+    }
+
+    /// Whether the connection can carry another request as far as its framing goes.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        matches!(self.phase, Phase::Done | Phase::Head(_))
+    }
+
+    fn sample_rtt(&self) {
+        let socket = SocketDigest::from_raw_fd(self.transport.socket().as_raw_fd());
+        if let Some(info) = socket.tcp_info() {
+            self.ledger.rtt.add(self.peer.ip(), info.tcpi_rtt);
+        }
+    }
+
+    /// Octets held back, not handed over yet.
+    fn waiting(&self) -> &[u8] {
+        &self.held[self.taken..]
+    }
+
+    /// Hands over up to `most` held octets; gives the buffer back when it is empty.
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>, most: usize) -> usize {
+        let count = self.waiting().len().min(buf.remaining()).min(most);
+        buf.put_slice(&self.held[self.taken..self.taken + count]);
+        self.taken += count;
+        if self.taken == self.held.len() {
+            self.held = Vec::new();
+            self.taken = 0;
+        }
+        count
+    }
+
+    /// Reads more into the held octets; 0 is the end of the stream.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [0; READ_OCTETS];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(self.transport.read(cx, &mut buf))?;
+        let count = buf.filled().len();
+        if self.taken > 0 {
+            self.held.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.held.extend_from_slice(buf.filled());
+        self.note_read(count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn note_read(&mut self, count: usize) {
+        let now = Instant::now();
+        if count > 0 && now.duration_since(self.rtt_sampled) >= RTT_EVERY {
+            self.rtt_sampled = now;
+            self.sample_rtt();
+        }
+    }
+
+    /// Reads until a head is complete, then lets it and its body through.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Head>>> {
+        loop {
+            let Phase::Head(scan) = &mut self.phase else { return Poll::Ready(Ok(None)) };
+            match scan.advance(&self.held[self.taken..], &self.limits.head) {
+                Ok(Some(head)) => {
+                    self.deadline = None;
+                    return Poll::Ready(Ok(Some(head)));
+                }
+                Ok(None) => {}
+                Err(fault) => {
+                    self.refuse(fault);
+                    return Poll::Ready(Ok(None));
+                }
+            }
+            match self.fill(cx)? {
+                Poll::Ready(0) => {
+                    self.phase = Phase::Closed;
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    if self.waiting().is_empty() {
+                        return Poll::Pending;
+                    }
+                    let after = self.limits.head_deadline;
+                    let deadline =
+                        self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
+                    ready!(deadline.as_mut().poll(cx));
+                    self.refuse(Fault::Slow);
+                    return Poll::Ready(Ok(None));
+                }
+            }
+        }
+    }
+
+    /// Starts answering a bad request.
+    fn refuse(&mut self, fault: Fault) {
+        self.deadline = None;
+        self.held = Vec::new();
+        self.taken = 0;
+        self.ledger.refused(self.peer.ip(), fault);
+        self.phase = Phase::Refuse(Box::new(Refusal {
+            answer: refusal(fault),
+            written: 0,
+            shut: false,
+            drained: 0,
+            linger: Box::pin(tokio::time::sleep(LINGER)),
+        }));
+    }
+
+    /// Writes the refusal, closes our half and throws away what the client still sends.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Phase::Refuse(refusal) = &mut self.phase else { return Poll::Ready(()) };
+        let late = refusal.linger.as_mut().poll(cx).is_ready();
+        while !late && refusal.written < refusal.answer.len() {
+            let rest = &refusal.answer[refusal.written..];
+            match ready!(write(&mut self.transport, cx, rest)) {
+                Ok(count) if count > 0 => refusal.written += count,
+                _ => return Poll::Ready(()),
+            }
+        }
+        if !late && !refusal.shut {
+            if ready!(shutdown(&mut self.transport, cx)).is_err() {
+                return Poll::Ready(());
+            }
+            refusal.shut = true;
+        }
+        while !late && refusal.drained < LINGER_OCTETS_MAX {
+            let mut space = [0; READ_OCTETS];
+            let mut buf = ReadBuf::new(&mut space);
+            match ready!(self.transport.read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => refusal.drained += buf.filled().len(),
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Hands over octets of a body, never one beyond it.
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.waiting().is_empty() && ready!(self.fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let within = match &mut self.phase {
+            Phase::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
+            Phase::Chunked(chunks) => {
+                // Follow only what fits, so that the state is that of the octets handed over.
+                let fits = self.held.len().min(self.taken + buf.remaining());
+                match chunks.advance(&self.held[self.taken..fits]) {
+                    Ok(count) => count,
+                    Err(_) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                }
+            }
+            _ => usize::MAX,
+        };
+        let count = self.hand_over(buf, within);
+        let finished = match &mut self.phase {
+            Phase::Length(left) => {
+                *left -= count as u64;
+                *left == 0
+            }
+            Phase::Chunked(chunks) => chunks.is_done(),
+            _ => false,
+        };
+        if finished {
+            self.phase = Phase::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Between the end of a request and its answer: a pipelined request is held back, and only the
+    /// end of the stream is reported.
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.waiting().len() > self.limits.head.octets_max {
+                return Poll::Pending;
+            }
+            match ready!(self.fill(cx))? {
+                0 if self.waiting().is_empty() => return Poll::Ready(Ok(())),
+                // The client closed its half after a pipelined request: answer both.
+                0 => return Poll::Pending,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn write(
+    transport: &mut Transport,
+    cx: &mut Context<'_>,
+    octets: &[u8],
+) -> Poll<io::Result<usize>> {
+    match transport {
+        Transport::Plain(socket) => Pin::new(socket).poll_write(cx, octets),
+        Transport::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+    }
+}
+
+fn shutdown(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match transport {
+        Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+        Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+    }
+}
+
+/// The answer to a request that never reached the proxy.
+fn refusal(fault: Fault) -> Vec<u8> {
+    let status =
+        http::StatusCode::from_u16(fault.status()).unwrap_or(http::StatusCode::BAD_REQUEST);
+    let reason = status.canonical_reason().unwrap_or_default();
+    let body = format!("{} {}\n", status.as_u16(), fault.code());
+    let allow = if fault == Fault::Method {
+        "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+    } else {
+        ""
+    };
+    format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         content-length: {}\r\n{allow}connection: close\r\n\r\n{body}",
+        status.as_u16(),
+        body.len(),
+    )
+    .into_bytes()
+}
+
+fn connection_digest(connection: Connection) -> ProxyDigest {
+    // The header is that of a CONNECT answer in Pingora's own use; ours is never looked at.
+    #[expect(clippy::expect_used, reason = "200 is a valid status")]
+    let response = pingora_http::ResponseHeader::build(200, Some(0)).expect("a valid status");
+    ProxyDigest::new(Box::new(response), Some(Box::new(connection)))
+}
+
+/// Finds what `ClientIo` knows of the connection in a session's digest.
+pub(crate) fn connection_of(digest: &pingora_core::protocols::Digest) -> Option<&Connection> {
+    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if matches!(this.phase, Phase::Head(_))
+            && let Some(head) = ready!(this.poll_head(cx))?
+        {
+            // Hand the head over with as much of the body as is here already.
+            this.phase = match (head.upgrade, head.body) {
+                (true, _) => Phase::Through,
+                (false, Framing::Length(length)) => {
+                    Phase::Length(length.saturating_add(head.octets as u64))
+                }
+                (false, Framing::Chunked) => Phase::Chunked(Chunks::after_head(head.octets)),
+            };
+        }
+        match &this.phase {
+            Phase::Refuse(_) => {
+                ready!(this.poll_refuse(cx));
+                this.phase = Phase::Closed;
+                Poll::Ready(Ok(()))
+            }
+            Phase::Length(_) | Phase::Chunked(_) => this.poll_body(cx, buf),
+            Phase::Done => this.poll_done(cx),
+            Phase::Through if this.waiting().is_empty() => {
+                let before = buf.filled().len();
+                ready!(this.transport.read(cx, buf))?;
+                this.note_read(buf.filled().len() - before);
+                Poll::Ready(Ok(()))
+            }
+            Phase::Through => {
+                this.hand_over(buf, usize::MAX);
+                Poll::Ready(Ok(()))
+            }
+            Phase::Head(_) | Phase::Closed => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        write(&mut self.transport, cx, octets)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        shutdown(&mut self.transport, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, octets),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, octets),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientIo {
+    async fn shutdown(&mut self) {
+        let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for ClientIo {
+    fn id(&self) -> RawFd {
+        self.transport.socket().as_raw_fd()
+    }
+}
+
+impl Ssl for ClientIo {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        None
+    }
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.alpn.clone()
+    }
+}
+
+impl GetTimingDigest for ClientIo {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientIo {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.digest))
+    }
+}
+
+impl GetSocketDigest for ClientIo {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+#[async_trait]
+impl Peek for ClientIo {}
+
+impl fmt::Debug for ClientIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientIo")
+            .field("peer", &self.peer)
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}

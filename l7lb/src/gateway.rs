@@ -1,0 +1,402 @@
+//! A site's gateway: started, reloaded, asked for its report, drained.
+//!
+//! Nothing here is global, so several gateways live in one process. Invariant: the view is compiled
+//! before the first connection is accepted.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use model::gateway::GatewayObjects;
+use model::name::SiteName;
+use model::observe::{BackendReport, SiteReport};
+use pingora_core::apps::{HttpServerApp, HttpServerOptions};
+use pingora_core::protocols::http::v2::server::default_h2_options;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::accept::{self, Crowd, Door};
+use crate::access_log::{AccessLog, LogSink};
+use crate::check::{self, CheckTimes};
+use crate::client_io::IoLimits;
+use crate::clock::Clock;
+use crate::head::HeadLimits;
+use crate::ledger::Ledger;
+use crate::proxy::{KEEPALIVE_S, OriginLimits, Proxy, Shared};
+use crate::random;
+use crate::retry::{Budget, RETRIES_MAX};
+use crate::tls;
+use crate::view::{GatewayView, Warning};
+
+/// Idle connections to origins kept by one gateway.
+const ORIGIN_POOL_MAX: usize = 1024;
+/// Decoded header octets of one HTTP/2 request, as for HTTP/1.
+const H2_STREAMS_MAX: u32 = 128;
+
+/// Limits of one gateway. The defaults are for a site in the open.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of request heads.
+    pub head: HeadLimits,
+    /// For a TLS handshake with the first octets, and for a head once it has begun.
+    pub head_deadline_ms: u64,
+    /// Open client connections.
+    pub connections_max: usize,
+    /// To connect to an origin.
+    pub connect_timeout_ms: u64,
+    /// Between two reads from an origin.
+    pub origin_read_timeout_ms: u64,
+    /// After a drain began, how long idle connections are kept so that requests already on their
+    /// way are answered (with `connection: close`).
+    pub drain_grace_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: HeadLimits::default(),
+            head_deadline_ms: 10_000,
+            connections_max: 20_000,
+            connect_timeout_ms: 1_000,
+            origin_read_timeout_ms: 60_000,
+            drain_grace_ms: 1_000,
+        }
+    }
+}
+
+/// What a gateway is started with.
+#[derive(Debug)]
+pub struct Config {
+    /// The site it serves; documents bound to other sites are left out.
+    pub site: SiteName,
+    /// Plain sockets (HTTP/1.1 and h2c).
+    pub http: Vec<SocketAddr>,
+    /// TLS sockets (HTTP/1.1 and HTTP/2 by ALPN).
+    pub https: Vec<SocketAddr>,
+    /// Limits.
+    pub limits: Limits,
+    /// Where requests are logged.
+    pub access_log: AccessLog,
+    /// Between two active checks of an endpoint.
+    pub health_interval_ms: u64,
+    /// Proxies in front of the gateway whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether responses name the site in `x-nearside-site`.
+    pub expose_site: ExposeSite,
+}
+
+impl Config {
+    /// The defaults for a site, without any socket.
+    #[must_use]
+    pub fn new(site: SiteName) -> Self {
+        Self {
+            site,
+            http: Vec::new(),
+            https: Vec::new(),
+            limits: Limits::default(),
+            access_log: AccessLog::Off,
+            health_interval_ms: 1_000,
+            trusted_proxies: Vec::new(),
+            expose_site: ExposeSite::No,
+        }
+    }
+}
+
+/// Whether clients are told which site answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExposeSite {
+    /// In `x-nearside-site`.
+    Yes,
+    /// They are not.
+    No,
+}
+
+/// Why a gateway could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket could not be bound.
+    #[error("cannot listen on `{address}`")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No TLS configuration could be made.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// No thread for the access log.
+    #[error("cannot start the access log")]
+    AccessLog(#[source] io::Error),
+}
+
+/// A running gateway. Dropped without [`Gateway::shutdown`] it stops at once.
+pub struct Gateway {
+    site: SiteName,
+    view: Arc<ArcSwap<GatewayView>>,
+    ledger: Arc<Ledger>,
+    clock: Clock,
+    proxy: Arc<HttpProxy<Proxy>>,
+    crowd: Arc<Crowd>,
+    grace: Duration,
+    draining: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
+    rounds: watch::Receiver<u64>,
+    tasks: Vec<AbortHandle>,
+    log: Option<JoinHandle<()>>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+    boot_id: u64,
+    sequence: AtomicU64,
+    loaded: AtomicBool,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Compiles the documents, binds the sockets and starts to serve, on the caller's tokio
+    /// runtime.
+    pub fn start(config: Config, objects: &GatewayObjects) -> Result<Self, StartError> {
+        let Config { site, limits, trusted_proxies: trusted, .. } = config;
+        let (http_sockets, https_sockets) = (bind_all(&config.http)?, bind_all(&config.https)?);
+        let view = Arc::new(ArcSwap::from_pointee(GatewayView::default()));
+        let tls = tls::server_config(Arc::clone(&view)).map_err(StartError::Tls)?;
+        let site_header = match config.expose_site {
+            ExposeSite::Yes => http::HeaderValue::from_str(site.as_str()).ok(),
+            ExposeSite::No => None,
+        };
+        let (sink, log) = LogSink::start(config.access_log).map_err(StartError::AccessLog)?;
+        let ledger = Arc::new(Ledger::new(site.clone(), sink));
+        let clock = Clock::start();
+        let shared = Arc::new(Shared {
+            view: Arc::clone(&view),
+            ledger: Arc::clone(&ledger),
+            budget: Budget::new(clock.now()),
+            clock,
+            trusted,
+            site_header,
+            origin: OriginLimits {
+                connect: Duration::from_millis(limits.connect_timeout_ms),
+                read: Duration::from_millis(limits.origin_read_timeout_ms),
+            },
+        });
+        let (draining, draining_seen) = watch::channel(false);
+        let (cut, cut_seen) = watch::channel(false);
+        let (rounds_sender, rounds) = watch::channel(0);
+        let door = Arc::new(Door {
+            proxy: engine(shared, limits),
+            ledger: Arc::clone(&ledger),
+            limits: IoLimits {
+                head: limits.head,
+                head_deadline: Duration::from_millis(limits.head_deadline_ms),
+            },
+            connections_max: limits.connections_max,
+            crowd: Arc::new(Crowd::default()),
+            draining: draining_seen,
+            cut: cut_seen,
+        });
+        let mut gateway = Self {
+            site,
+            view: Arc::clone(&view),
+            ledger,
+            clock,
+            proxy: Arc::clone(&door.proxy),
+            crowd: Arc::clone(&door.crowd),
+            grace: Duration::from_millis(limits.drain_grace_ms),
+            draining,
+            cut,
+            rounds,
+            tasks: Vec::new(),
+            log,
+            http: addresses(&http_sockets),
+            https: addresses(&https_sockets),
+            boot_id: random::seed(),
+            sequence: AtomicU64::new(0),
+            loaded: AtomicBool::new(false),
+        };
+        gateway.reload(objects);
+        let every = Duration::from_millis(config.health_interval_ms.max(1));
+        let times = CheckTimes { every, within: every };
+        gateway.tasks.push(tokio::spawn(check::run(view, times, rounds_sender)).abort_handle());
+        for socket in http_sockets {
+            let task = tokio::spawn(accept::run(socket, None, Arc::clone(&door)));
+            gateway.tasks.push(task.abort_handle());
+        }
+        for socket in https_sockets {
+            let task = tokio::spawn(accept::run(socket, Some(Arc::clone(&tls)), Arc::clone(&door)));
+            gateway.tasks.push(task.abort_handle());
+        }
+        Ok(gateway)
+    }
+
+    /// Compiles new documents and swaps them in; requests under way keep the view they began with.
+    /// What could not be used is left out and returned (and logged).
+    pub fn reload(&self, objects: &GatewayObjects) -> Vec<Warning> {
+        let (next, warnings) =
+            GatewayView::compile(&objects.for_site(&self.site), &self.view.load());
+        for Warning { origin, text } in &warnings {
+            tracing::warn!(site = %self.site, %origin, "{text}");
+        }
+        self.view.store(Arc::new(next));
+        self.loaded.store(true, Ordering::Release);
+        warnings
+    }
+
+    /// Whether documents are loaded and their endpoints have been checked once.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.loaded.load(Ordering::Acquire) && *self.rounds.borrow() > 0 && !*self.draining.borrow()
+    }
+
+    /// Waits for one more round of endpoint checks.
+    pub async fn checked(&self) {
+        let mut rounds = self.rounds.clone();
+        rounds.mark_unchanged();
+        // The sender lives as long as the gateway.
+        let _ = rounds.changed().await;
+    }
+
+    /// The plain sockets as bound.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// The TLS sockets as bound.
+    #[must_use]
+    pub fn https_addresses(&self) -> &[SocketAddr] {
+        &self.https
+    }
+
+    /// Open client connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.crowd.open()
+    }
+
+    /// Request heads refused since boot.
+    #[must_use]
+    pub fn refused_total(&self) -> u64 {
+        self.ledger.refused_total()
+    }
+
+    /// Access log lines dropped since boot because the writer was too slow.
+    #[must_use]
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.ledger.log_lines_dropped()
+    }
+
+    /// What the site sees, as totals since boot.
+    #[must_use]
+    pub fn report(&self) -> SiteReport {
+        let view = self.view.load();
+        let now = self.clock.now();
+        let backends = view.clusters.iter().map(|cluster| {
+            let ready = cluster.endpoints.iter().filter(|one| one.is_healthy(now)).count();
+            BackendReport {
+                backend: cluster.backend.clone(),
+                ready: u32::try_from(ready).unwrap_or(u32::MAX),
+                total: cluster.total,
+            }
+        });
+        SiteReport {
+            site: self.site.clone(),
+            boot_id: self.boot_id,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
+            backends: backends.collect(),
+            load: self.ledger.load(),
+            rtt: self.ledger.rtt.cells(),
+        }
+    }
+
+    /// Drains: stops accepting, answers what is under way or already sent (HTTP/1 with
+    /// `connection: close`, HTTP/2 with GOAWAY), closes idle connections after the grace, and cuts
+    /// what is left, WebSockets among it, when the deadline has passed. Returns how many
+    /// connections were cut.
+    pub async fn shutdown(mut self, deadline: Duration) -> usize {
+        self.draining.send_replace(true);
+        let drained = async {
+            if timeout(self.grace, self.crowd.empty()).await.is_err() {
+                self.proxy.http_cleanup().await;
+                self.crowd.empty().await;
+            }
+        };
+        let cut = match timeout(deadline, drained).await {
+            Ok(()) => 0,
+            Err(_) => self.crowd.open(),
+        };
+        self.cut.send_replace(true);
+        self.crowd.empty().await;
+        let log = self.log.take();
+        // The log's queue closes with its last sender, which the tasks hold.
+        drop(self);
+        if let Some(log) = log {
+            let _ = tokio::task::spawn_blocking(move || timeout_join(&log)).await;
+        }
+        cut
+    }
+}
+
+/// Gives the log's writer a moment to write what is queued.
+fn timeout_join(log: &JoinHandle<()>) {
+    for _ in 0..100 {
+        if log.is_finished() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.draining.send_replace(true);
+        self.cut.send_replace(true);
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<tokio::net::TcpListener>, StartError> {
+    let bind =
+        |&address| accept::bind(address).map_err(|source| StartError::Bind { address, source });
+    addresses.iter().map(bind).collect()
+}
+
+fn addresses(sockets: &[tokio::net::TcpListener]) -> Vec<SocketAddr> {
+    sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+}
+
+/// Pingora's engine around our proxy.
+fn engine(shared: Arc<Shared>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
+    let conf = ServerConf {
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        // Attempts, the first one included; `proxy` decides on each.
+        max_retries: RETRIES_MAX as usize + 1,
+        upstream_keepalive_pool_size: ORIGIN_POOL_MAX,
+        ..ServerConf::default()
+    };
+    let mut engine = HttpProxy::new(Proxy { shared }, Arc::new(conf));
+    engine.handle_init_modules();
+    let mut h2 = default_h2_options();
+    h2.max_header_list_size(u32::try_from(limits.head.octets_max).unwrap_or(u32::MAX));
+    h2.max_concurrent_streams(H2_STREAMS_MAX);
+    engine.h2_options = Some(h2);
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(Duration::from_secs(KEEPALIVE_S));
+    engine.server_options = Some(options);
+    Arc::new(engine)
+}

@@ -1,0 +1,144 @@
+//! What a gateway counts: requests, refusals, round-trip times, and the access log beside them.
+//!
+//! Totals since the process's boot, so that a lost report is harmless. One ledger per gateway:
+//! several gateways share a process and must not mix.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use metrics::Counter;
+use model::name::SiteName;
+use model::observe::LoadReport;
+
+use crate::access_log::{LogSink, Record, rfc3339};
+use crate::clock;
+use crate::head::Fault;
+use crate::report::RttTable;
+
+/// The counters of one gateway.
+pub(crate) struct Ledger {
+    /// Whose.
+    pub(crate) site: SiteName,
+    /// RTT cells.
+    pub(crate) rtt: RttTable,
+    log: LogSink,
+    requests: AtomicU64,
+    errors: AtomicU64,
+    refused: AtomicU64,
+    in_flight: AtomicU32,
+    /// By the first digit of the status; 0 is no status.
+    by_class: [Counter; 6],
+    refusals: Counter,
+    retries: Counter,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Empty counters.
+    pub(crate) fn new(site: SiteName, log: LogSink) -> Self {
+        let name = site.as_str().to_owned();
+        let class = |class: &'static str| metrics::counter!("nearside_gateway_requests_total", "site" => name.clone(), "class" => class);
+        Self {
+            by_class: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            refusals: metrics::counter!("nearside_gateway_refused_total", "site" => name.clone()),
+            retries: metrics::counter!("nearside_gateway_retries_total", "site" => name.clone()),
+            site,
+            rtt: RttTable::default(),
+            log,
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+
+    /// A request is under way until the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight { ledger: Arc::clone(self) }
+    }
+
+    /// A request came to its end with this status (0: the client left).
+    pub(crate) fn finished(&self, status: u16) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if status >= 500 {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(counter) = self.by_class.get(usize::from(status / 100)) {
+            counter.increment(1);
+        }
+    }
+
+    /// An attempt after the first.
+    pub(crate) fn retried(&self) {
+        self.retries.increment(1);
+    }
+
+    /// A head was refused before it became a request.
+    pub(crate) fn refused(&self, client: IpAddr, fault: Fault) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refusals.increment(1);
+        self.log(|| Record {
+            time: rfc3339(clock::wall()),
+            site: self.site.as_str(),
+            client,
+            method: "",
+            host: "",
+            path: "",
+            scheme: "",
+            protocol: "HTTP/1.1",
+            status: fault.status(),
+            body_octets: 0,
+            duration_us: 0,
+            backend_us: None,
+            route: None,
+            endpoint: None,
+            retries: 0,
+            reason: fault.code(),
+        });
+    }
+
+    /// Writes a line, built only when somebody reads it.
+    pub(crate) fn log<'a>(&self, record: impl FnOnce() -> Record<'a>) {
+        if self.log.is_on() {
+            self.log.write(&record());
+        }
+    }
+
+    /// Access log lines that were dropped.
+    pub(crate) fn log_lines_dropped(&self) -> u64 {
+        self.log.dropped()
+    }
+
+    /// Heads refused.
+    pub(crate) fn refused_total(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The totals.
+    pub(crate) fn load(&self) -> LoadReport {
+        LoadReport {
+            requests_total: self.requests.load(Ordering::Relaxed),
+            errors_total: self.errors.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Counts a request as under way.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    ledger: Arc<Ledger>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.ledger.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,146 @@
+//! Answers the gateway gives itself: a status, a short text, a code that the access log repeats.
+//!
+//! The client gets the code; causes and addresses stay in the log.
+
+use bytes::Bytes;
+use http::{Method, header};
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::{Shared, Walk};
+use crate::head::Fault;
+
+/// Names the site in a response.
+pub(crate) const SITE_HEADER: &str = "x-nearside-site";
+
+/// When a client may try again after 503; endpoints come back within seconds.
+const RETRY_AFTER_S: &str = "2";
+
+/// What settled a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The origin answered.
+    Forwarded,
+    /// The rule redirects.
+    Redirect,
+    /// The request itself was refused.
+    Refused(Fault),
+    /// No rule matches.
+    NoRoute,
+    /// The rule names no backend that exists.
+    BadBackend,
+    /// The backend has no endpoint.
+    NoEndpoints,
+    /// No endpoint could be connected to.
+    ConnectFailed,
+    /// Connecting took too long.
+    ConnectTimeout,
+    /// The origin broke off before its answer was complete.
+    OriginBroke,
+    /// The origin was too slow.
+    OriginTimeout,
+    /// The client left.
+    ClientGone,
+    /// A fault of our own.
+    Internal,
+}
+
+impl Reason {
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::Forwarded => 200,
+            Self::Redirect => 302,
+            Self::Refused(fault) => fault.status(),
+            Self::NoRoute => 404,
+            Self::BadBackend | Self::Internal => 500,
+            Self::NoEndpoints => 503,
+            Self::ConnectFailed | Self::OriginBroke => 502,
+            Self::ConnectTimeout | Self::OriginTimeout => 504,
+            // nginx's code for it; never sent.
+            Self::ClientGone => 499,
+        }
+    }
+
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Redirect => "redirect",
+            Self::Refused(fault) => fault.code(),
+            Self::NoRoute => "no-route",
+            Self::BadBackend => "bad-backend",
+            Self::NoEndpoints => "no-endpoints",
+            Self::ConnectFailed => "connect-failed",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::OriginBroke => "origin-broke",
+            Self::OriginTimeout => "origin-timeout",
+            Self::ClientGone => "client-gone",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What an error on the client's side means.
+    pub(crate) fn of_client(error: &Error) -> Self {
+        let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData) {
+            return Self::Refused(Fault::Chunk);
+        }
+        match error.etype() {
+            ErrorType::InvalidHTTPHeader => Self::Refused(Fault::Header),
+            ErrorType::ReadTimedout => Self::Refused(Fault::Slow),
+            _ => Self::ClientGone,
+        }
+    }
+}
+
+/// Answers with the walk's reason.
+pub(crate) async fn refuse(session: &mut Session, walk: &Walk, shared: &Shared) -> Result<()> {
+    let (status, code) = (walk.reason.status(), walk.reason.code());
+    let mut response = ResponseHeader::build(status, Some(6))?;
+    if walk.reason == Reason::NoEndpoints {
+        response.insert_header(header::RETRY_AFTER, RETRY_AFTER_S)?;
+    }
+    if walk.reason == Reason::Refused(Fault::Method) {
+        response.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+    }
+    send(session, shared, response, format!("{status} {code}\n")).await
+}
+
+/// Answers with a redirect: status and location.
+pub(crate) async fn redirect(
+    session: &mut Session,
+    walk: &Walk,
+    shared: &Shared,
+    (status, location): (u16, &str),
+) -> Result<()> {
+    let mut response = ResponseHeader::build(status, Some(6))?;
+    response.insert_header(header::LOCATION, location)?;
+    if let Some(rule) = walk.rule() {
+        for edits in &rule.response_headers {
+            edits.apply_to_response(&mut response)?;
+        }
+    }
+    send(session, shared, response, String::new()).await
+}
+
+async fn send(
+    session: &mut Session,
+    shared: &Shared,
+    mut response: ResponseHeader,
+    body: String,
+) -> Result<()> {
+    response.insert_header(header::CONTENT_LENGTH, body.len().to_string())?;
+    if !body.is_empty() {
+        response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
+    }
+    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if let Some(site) = &shared.site_header {
+        response.insert_header(SITE_HEADER, site.clone())?;
+    }
+    let empty = body.is_empty() || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(response), empty).await?;
+    if !empty {
+        session.write_response_body(Some(Bytes::from(body)), true).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! What one request carries from phase to phase.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::answer::Reason;
+use crate::endpoint::Lease;
+use crate::ledger::InFlight;
+use crate::rewrite::{self, Location};
+use crate::route::{Action, Found, RequestParts, Rule, Scheme, Target};
+use crate::view::GatewayView;
+
+/// The request's context. Its view never changes while it lives.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    pub(crate) view: Arc<GatewayView>,
+    pub(crate) started: Instant,
+    /// When the current attempt began.
+    pub(crate) attempt: Instant,
+    pub(crate) peer: SocketAddr,
+    pub(crate) client: IpAddr,
+    pub(crate) local_port: u16,
+    pub(crate) scheme: Scheme,
+    /// `Host` or `:authority` as sent.
+    pub(crate) authority: String,
+    /// Lower case, without port.
+    pub(crate) host: String,
+    pub(crate) host_port: Option<u16>,
+    /// In normal form.
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    /// Path and query of a request in absolute form, which goes on in origin form.
+    pub(crate) absolute: Option<String>,
+    found: Option<Found>,
+    pub(crate) target: Option<Target>,
+    pub(crate) lease: Option<Lease>,
+    /// Whether the current attempt's outcome was told.
+    pub(crate) settled: bool,
+    /// Endpoints that failed this request.
+    pub(crate) tried: SmallVec<[SocketAddr; 2]>,
+    /// Whether the cluster has endpoints beyond those tried and the current one.
+    pub(crate) others: bool,
+    pub(crate) retries: u32,
+    pub(crate) backend_us: Option<u32>,
+    pub(crate) status: u16,
+    pub(crate) reason: Reason,
+    _in_flight: InFlight,
+}
+
+impl Walk {
+    /// At the start of a request.
+    pub(crate) fn new(view: Arc<GatewayView>, in_flight: InFlight, now: Instant) -> Self {
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            view,
+            started: now,
+            attempt: now,
+            peer: SocketAddr::new(nowhere, 0),
+            client: nowhere,
+            local_port: 0,
+            scheme: Scheme::Http,
+            authority: String::new(),
+            host: String::new(),
+            host_port: None,
+            path: String::new(),
+            query: None,
+            absolute: None,
+            found: None,
+            target: None,
+            lease: None,
+            settled: false,
+            tried: SmallVec::new(),
+            others: false,
+            retries: 0,
+            backend_us: None,
+            status: 0,
+            reason: Reason::Forwarded,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// Finds the request's rule.
+    pub(crate) fn meet(&mut self, request: &RequestParts<'_>) -> Result<(), Reason> {
+        self.found = Some(self.view.routes.find(request).ok_or(Reason::NoRoute)?);
+        Ok(())
+    }
+
+    /// The rule, once found.
+    pub(crate) fn rule(&self) -> Option<&Rule> {
+        self.view.routes.rule(self.found?.rule)
+    }
+
+    /// Status and location when the rule redirects.
+    pub(crate) fn redirected(&self) -> Option<(u16, String)> {
+        let (rule, location) = self.located()?;
+        match &rule.action {
+            Action::Redirect(to) => Some((to.status, rewrite::redirect(to, &location))),
+            Action::Forward(_) => None,
+        }
+    }
+
+    /// The rule with what locations are computed from.
+    pub(crate) fn located(&self) -> Option<(&Rule, Location<'_>)> {
+        let Found { rule, matched_octets } = self.found?;
+        let location = Location {
+            scheme: self.scheme,
+            host: &self.host,
+            port: self.host_port,
+            path: &self.path,
+            matched_octets,
+            query: self.query.as_deref(),
+        };
+        Some((self.view.routes.rule(rule)?, location))
+    }
+
+    /// Draws one of the rule's backends by weight.
+    pub(crate) fn weigh(&self, random: u64) -> Result<Target, Reason> {
+        let Some(Action::Forward(shares)) = self.rule().map(|rule| &rule.action) else {
+            return Err(Reason::Internal);
+        };
+        if let [only] = shares.as_slice() {
+            return Ok(only.target);
+        }
+        let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+        // Weights are at most 1,000,000 each, so 32 random bits and the total fit in 64.
+        let mut place = ((random >> 32) * total) >> 32;
+        for share in shares {
+            match place.checked_sub(u64::from(share.weight)) {
+                Some(rest) => place = rest,
+                None => return Ok(share.target),
+            }
+        }
+        Err(Reason::BadBackend)
+    }
+}

@@ -1,0 +1,77 @@
+//! New locations: URL rewrites towards the origin and redirects towards the client.
+//!
+//! Pure text work with Gateway API's table of cases for `ReplacePrefixMatch`.
+
+use model::gateway::PathRewrite;
+
+use crate::route::{Redirect, Scheme};
+
+/// What a location is computed from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Location<'a> {
+    /// How the client came.
+    pub(crate) scheme: Scheme,
+    /// The host it asked for, without port.
+    pub(crate) host: &'a str,
+    /// The port it named.
+    pub(crate) port: Option<u16>,
+    /// The path as routed.
+    pub(crate) path: &'a str,
+    /// How much of it the match covered.
+    pub(crate) matched_octets: usize,
+    /// The query.
+    pub(crate) query: Option<&'a str>,
+}
+
+/// Path and query after a rewrite.
+pub(crate) fn target(rewrite: &PathRewrite, at: &Location<'_>) -> String {
+    let mut target = path(rewrite, at);
+    if let Some(query) = at.query {
+        target.push('?');
+        target.push_str(query);
+    }
+    target
+}
+
+fn path(rewrite: &PathRewrite, at: &Location<'_>) -> String {
+    match rewrite {
+        PathRewrite::ReplaceFull(full) => rooted(full),
+        PathRewrite::ReplacePrefix(prefix) => {
+            let rest = at.path.get(at.matched_octets..).unwrap_or_default();
+            if rest.is_empty() {
+                rooted(prefix)
+            } else {
+                rooted(&format!("{}{rest}", prefix.trim_end_matches('/')))
+            }
+        }
+    }
+}
+
+fn rooted(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+/// The `Location` of a redirect. The port follows Gateway API: the filter's, else the well-known
+/// one of a changed scheme, else the client's; well-known ports are not written.
+pub(crate) fn redirect(redirect: &Redirect, at: &Location<'_>) -> String {
+    let scheme = redirect.scheme.as_deref().unwrap_or(at.scheme.as_str());
+    let host = redirect.hostname.as_deref().unwrap_or(at.host);
+    let kept = if redirect.scheme.is_some() { None } else { at.port };
+    let port = redirect.port.or(kept);
+    let known = matches!((scheme, port), ("http", Some(80)) | ("https", Some(443)));
+    let mut location = format!("{scheme}://{host}");
+    if let Some(port) = port.filter(|_| !known) {
+        location.push_str(&format!(":{port}"));
+    }
+    match &redirect.path {
+        Some(rewrite) => location.push_str(&target(rewrite, at)),
+        None => {
+            location.push_str(at.path);
+            if let Some(query) = at.query {
+                location.push('?');
+                location.push_str(query);
+            }
+        }
+    }
+    location
+}

@@ -1,0 +1,298 @@
+//! The route table: which rule a request meets. Built by [`build`], asked once per request.
+//!
+//! The precedence is Gateway API's, and Ingress rules take part in it as equals: the most specific
+//! hostname, then an exact path, then the longest prefix, then method, number of headers, number of
+//! query parameters, then the oldest document, its name and the rule's place in it. It is laid down
+//! when the table is built, so that [`RouteTable::find`] only walks: no regular expression, no
+//! allocation. A request that a more specific hostname's rules do not match falls through to the
+//! next hostname.
+
+pub(crate) mod build;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use model::gateway::PathRewrite;
+
+use crate::header_edit::Edits;
+use crate::path::hex;
+
+/// The longest host name looked up label by label; DNS allows 127 labels.
+const LABELS_MAX: usize = 128;
+
+/// How the client came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As in a URL.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The parts of a request that routes look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestParts<'a> {
+    /// How the client came.
+    pub(crate) scheme: Scheme,
+    /// Lower case, without port.
+    pub(crate) host: &'a str,
+    /// In normal form, starting with `/`.
+    pub(crate) path: &'a str,
+    /// Behind `?`, without it.
+    pub(crate) query: Option<&'a str>,
+    /// Upper case as sent.
+    pub(crate) method: &'a str,
+    /// All headers.
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// The rule that a request meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Its index in the table.
+    pub(crate) rule: u32,
+    /// Octets of the request's path that its prefix match covered (all of it for an exact match).
+    pub(crate) matched_octets: usize,
+}
+
+/// What to do with a matched request.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rule {
+    /// `kind/namespace/name#rule`, for the access log.
+    pub(crate) id: Arc<str>,
+    /// Forward or redirect.
+    pub(crate) action: Action,
+    /// Changes to the request's headers, in order.
+    pub(crate) request_headers: Vec<Edits>,
+    /// Changes to the response's headers, in order.
+    pub(crate) response_headers: Vec<Edits>,
+    /// The host that the origin sees instead of the client's.
+    pub(crate) rewrite_host: Option<Arc<str>>,
+    /// The path that the origin sees instead.
+    pub(crate) rewrite_path: Option<PathRewrite>,
+    /// How long the whole request may take.
+    pub(crate) request_timeout_ms: Option<u32>,
+    /// How long one attempt may take.
+    pub(crate) backend_timeout_ms: Option<u32>,
+}
+
+/// The end of a rule.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// To one of these by weight; empty or all weights zero answers 500 (Gateway API).
+    Forward(Vec<Share>),
+    /// Answer with a redirect.
+    Redirect(Redirect),
+}
+
+/// One backend of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Index into the view's clusters.
+    pub(crate) target: Target,
+    /// Its weight, never 0.
+    pub(crate) weight: u32,
+}
+
+/// Where a share goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Index into the view's clusters.
+    Cluster(u32),
+    /// An HTTPRoute's reference that names nothing, or nothing it may use: 500 (Gateway API).
+    Broken,
+    /// An Ingress's reference that names nothing: 503, as ingress controllers answer.
+    Absent,
+}
+
+/// A redirect filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Redirect {
+    /// Scheme, when changed.
+    pub(crate) scheme: Option<Arc<str>>,
+    /// Host, when changed.
+    pub(crate) hostname: Option<Arc<str>>,
+    /// Port, when changed.
+    pub(crate) port: Option<u16>,
+    /// Path, when changed.
+    pub(crate) path: Option<PathRewrite>,
+    /// 301, 302, 303, 307 or 308.
+    pub(crate) status: u16,
+}
+
+/// All routes of a site.
+#[derive(Debug, Default)]
+pub(crate) struct RouteTable {
+    rules: Vec<Rule>,
+    http: SchemeTable,
+    https: SchemeTable,
+}
+
+#[derive(Debug, Default)]
+struct SchemeTable {
+    exact: HashMap<Box<str>, HostRoutes>,
+    suffix: HashMap<Box<str>, HostRoutes>,
+    any: HostRoutes,
+    listeners: ListenerNames,
+    /// An Ingress's `defaultBackend`: when nothing else matches.
+    default: Option<u32>,
+}
+
+/// The hostnames of Gateway listeners. A request belongs to the most specific one, and rules
+/// attached to another listener do not see it (listener isolation).
+#[derive(Debug, Default)]
+struct ListenerNames {
+    exact: HashMap<Box<str>, u32>,
+    suffix: HashMap<Box<str>, u32>,
+    any: Option<u32>,
+}
+
+/// The listener of rules that come from an Ingress: they are on all of them.
+const EVERY_LISTENER: u32 = u32::MAX;
+
+/// The rules of one hostname.
+#[derive(Debug, Default)]
+struct HostRoutes {
+    exact: HashMap<Box<str>, Vec<Candidate>>,
+    /// Without a trailing slash; the empty key is `/`.
+    prefix: HashMap<Box<str>, Vec<Candidate>>,
+    /// Octets of the longest prefix, so that long paths are not searched in vain.
+    prefix_octets_max: usize,
+}
+
+/// A match that shares its hostname and path with others; lists of them are in precedence order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    listener: u32,
+    /// Ingress wildcards stand for exactly one label, Gateway API's for any number.
+    one_label: bool,
+    method: Option<Arc<str>>,
+    headers: Box<[(Arc<str>, Arc<str>)]>,
+    query: Box<[(Arc<str>, Arc<str>)]>,
+    rule: u32,
+}
+
+impl RouteTable {
+    /// The rule for a request, if there is one.
+    pub(crate) fn find(&self, request: &RequestParts<'_>) -> Option<Found> {
+        let table = match request.scheme {
+            Scheme::Http => &self.http,
+            Scheme::Https => &self.https,
+        };
+        let listener = table.listeners.of(request.host);
+        let default = || Some(Found { rule: table.default?, matched_octets: 0 });
+        table.find(request, listener).or_else(default)
+    }
+
+    /// A rule by its index.
+    pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {
+        self.rules.get(index as usize)
+    }
+}
+
+impl SchemeTable {
+    fn find(&self, request: &RequestParts<'_>, listener: Option<u32>) -> Option<Found> {
+        let asked = |routes: &HostRoutes, labels| routes.find(request, listener, labels);
+        if let Some(hit) = self.exact.get(request.host).and_then(|routes| asked(routes, 0)) {
+            return Some(hit);
+        }
+        for (labels, suffix) in suffixes(request.host) {
+            if let Some(hit) = self.suffix.get(suffix).and_then(|routes| asked(routes, labels)) {
+                return Some(hit);
+            }
+        }
+        asked(&self.any, 0)
+    }
+}
+
+impl ListenerNames {
+    fn of(&self, host: &str) -> Option<u32> {
+        let wild = || suffixes(host).find_map(|(_, suffix)| self.suffix.get(suffix));
+        self.exact.get(host).or_else(wild).copied().or(self.any)
+    }
+}
+
+/// The suffixes of a host after 1, 2, ... labels, longest first, with the number of labels cut.
+fn suffixes(host: &str) -> impl Iterator<Item = (usize, &str)> {
+    let cuts = host.match_indices('.').take(LABELS_MAX);
+    cuts.enumerate().map(move |(at, (dot, _))| (at + 1, &host[dot + 1..]))
+}
+
+impl HostRoutes {
+    fn find(
+        &self,
+        request: &RequestParts<'_>,
+        listener: Option<u32>,
+        labels: usize,
+    ) -> Option<Found> {
+        let first = |candidates: &Vec<Candidate>| {
+            let hit = candidates.iter().find(|c| c.matches(request, listener, labels));
+            hit.map(|candidate| candidate.rule)
+        };
+        let path = request.path;
+        if let Some(rule) = self.exact.get(path).and_then(first) {
+            return Some(Found { rule, matched_octets: path.len() });
+        }
+        if self.prefix.is_empty() {
+            return None;
+        }
+        // The whole path may be a prefix too; then every cut before a slash, down to the root.
+        let whole = (!path.ends_with('/')).then_some(path.len());
+        let cuts = path.rmatch_indices('/').map(|(at, _)| at);
+        let mut ends = whole.into_iter().chain(cuts).filter(|&end| end <= self.prefix_octets_max);
+        ends.find_map(|end| {
+            let rule = self.prefix.get(&path[..end]).and_then(first)?;
+            Some(Found { rule, matched_octets: end })
+        })
+    }
+}
+
+impl Candidate {
+    fn matches(&self, request: &RequestParts<'_>, listener: Option<u32>, labels: usize) -> bool {
+        (self.listener == EVERY_LISTENER || Some(self.listener) == listener)
+            && !(self.one_label && labels != 1)
+            && self.method.as_deref().is_none_or(|method| method == request.method)
+            && self.headers.iter().all(|(name, value)| has_header(request.headers, name, value))
+            && self.query.iter().all(|(name, value)| has_parameter(request.query, name, value))
+    }
+}
+
+fn has_header(headers: &HeaderMap, name: &str, value: &str) -> bool {
+    headers.get_all(name).iter().any(|line| line.as_bytes() == value.as_bytes())
+}
+
+/// Whether the first parameter of this name has this value. Gateway API leaves repeated ones to
+/// the implementation and recommends the first.
+fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
+    let pairs = query.unwrap_or_default().split('&');
+    let mut named = pairs.filter_map(|pair| {
+        let (key, rest) = pair.split_once('=').unwrap_or((pair, ""));
+        decoded(key).eq(name.bytes()).then_some(rest)
+    });
+    named.next().is_some_and(|first| decoded(first).eq(value.bytes()))
+}
+
+/// The octets of a query part with `%XX` and `+` undone; a broken escape stands for itself.
+fn decoded(text: &str) -> impl Iterator<Item = u8> {
+    let octets = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let octet = *octets.get(at)?;
+        let escape = (octet == b'%')
+            .then(|| Some(hex(*octets.get(at + 1)?)? * 16 + hex(*octets.get(at + 2)?)?))
+            .flatten();
+        at += if escape.is_some() { 3 } else { 1 };
+        Some(escape.unwrap_or(if octet == b'+' { b' ' } else { octet }))
+    })
+}

@@ -1,0 +1,206 @@
+//! Certificates by server name, swapped with the view.
+//!
+//! The resolver asks the current view at each handshake, so a new Secret is served to the next
+//! client and nobody is cut off. A Secret that cannot be used is left out with a warning and the
+//! others stay. Keys never appear in messages.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use model::gateway::{GatewayObjects, HostPattern, ListenerProtocol, Meta, TlsSecret};
+use model::name::ObjectRef;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::view::{GatewayView, Warning};
+
+/// Why a Secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateError {
+    /// `tls.crt` has none.
+    #[error("`tls.crt` holds no certificate")]
+    NoCertificate,
+    /// `tls.crt` is not PEM.
+    #[error("`tls.crt` is not valid PEM")]
+    Certificate(#[source] rustls_pki_types::pem::Error),
+    /// `tls.key` has no usable key. The cause is kept out: it could quote the key.
+    #[error("`tls.key` holds no usable private key")]
+    Key,
+    /// The two do not belong together, or the key's kind is not supported.
+    #[error("the key does not fit the certificate")]
+    Mismatch(#[source] rustls::Error),
+}
+
+/// Certificates of a view.
+#[derive(Default)]
+pub(crate) struct Certificates {
+    exact: HashMap<Box<str>, Arc<CertifiedKey>>,
+    suffix: HashMap<Box<str>, Arc<CertifiedKey>>,
+    default: Option<Arc<CertifiedKey>>,
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates")
+            .field("exact", &self.exact.keys())
+            .field("suffix", &self.suffix.keys())
+            .field("default", &self.default.is_some())
+            .finish()
+    }
+}
+
+impl Certificates {
+    /// Loads every Secret that a TLS listener or an Ingress refers to.
+    pub(crate) fn compile(objects: &GatewayObjects, warnings: &mut Vec<Warning>) -> Self {
+        let mut loader = Loader { objects, warnings, loaded: HashMap::new() };
+        let mut certificates = Self::default();
+        for gateway in &objects.gateways {
+            let https = |l: &&model::gateway::Listener| l.protocol == ListenerProtocol::Https;
+            for listener in gateway.listeners.iter().filter(https) {
+                // The first usable one; a second key type beside it comes with the next issue.
+                let mut refs = listener.certificates.iter();
+                let key = refs.find_map(|secret| loader.load(&gateway.meta, secret));
+                if let Some(key) = key {
+                    certificates.file(listener.hostname.as_ref(), key);
+                }
+            }
+        }
+        for ingress in &objects.ingresses {
+            for tls in &ingress.tls {
+                let Some(key) = loader.load(&ingress.meta, &tls.secret) else { continue };
+                let own = ingress.paths.iter().filter_map(|path| path.host.as_ref());
+                let mut hosts: Vec<&HostPattern> = tls.hosts.iter().collect();
+                if hosts.is_empty() {
+                    hosts.extend(own);
+                }
+                if hosts.is_empty() {
+                    certificates.file(None, Arc::clone(&key));
+                }
+                for host in hosts {
+                    certificates.file(Some(host), Arc::clone(&key));
+                }
+            }
+        }
+        certificates
+    }
+
+    /// The first document that names a host keeps it.
+    fn file(&mut self, host: Option<&HostPattern>, key: Arc<CertifiedKey>) {
+        match host {
+            Some(HostPattern::Exact(name)) => {
+                self.exact.entry(Box::from(&**name)).or_insert(key);
+            }
+            Some(HostPattern::Suffix(name)) => {
+                self.suffix.entry(Box::from(&**name)).or_insert(key);
+            }
+            None => {
+                self.default.get_or_insert(key);
+            }
+        }
+    }
+
+    /// The certificate for a server name: exact, then the longest wildcard, then the default.
+    /// rustls gives the name in lower case.
+    pub(crate) fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
+        let by_name = name.and_then(|name| {
+            let wild = || {
+                let mut dots = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
+                dots.find_map(|suffix| self.suffix.get(suffix))
+            };
+            self.exact.get(name).or_else(wild)
+        });
+        by_name.or(self.default.as_ref())
+    }
+}
+
+struct Loader<'a> {
+    objects: &'a GatewayObjects,
+    warnings: &'a mut Vec<Warning>,
+    /// Each Secret is parsed once, whatever it is used for.
+    loaded: HashMap<ObjectRef, Option<Arc<CertifiedKey>>>,
+}
+
+impl Loader<'_> {
+    fn load(&mut self, user: &Meta, secret: &ObjectRef) -> Option<Arc<CertifiedKey>> {
+        if secret.namespace != user.object.namespace {
+            self.warn(&user.origin, format!("the Secret `{secret}` is in another namespace"));
+            return None;
+        }
+        if let Some(known) = self.loaded.get(secret) {
+            return known.clone();
+        }
+        let found = self.objects.tls_secrets.iter().find(|one| one.meta.object == *secret);
+        let key = match found.map(|one| (one, parse(one))) {
+            None => {
+                self.warn(&user.origin, format!("no Secret `{secret}` of type kubernetes.io/tls"));
+                None
+            }
+            Some((one, Err(error))) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                let text = format!(
+                    "the Secret `{secret}` is not used: {error}{}",
+                    cause.unwrap_or_default()
+                );
+                self.warn(&one.meta.origin, text);
+                None
+            }
+            Some((_, Ok(key))) => Some(Arc::new(key)),
+        };
+        self.loaded.insert(secret.clone(), key.clone());
+        key
+    }
+
+    fn warn(&mut self, origin: &Arc<str>, text: String) {
+        self.warnings.push(Warning { origin: Arc::clone(origin), text });
+    }
+}
+
+fn parse(secret: &TlsSecret) -> Result<CertifiedKey, CertificateError> {
+    let chain = CertificateDer::pem_slice_iter(&secret.certificate_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(CertificateError::Certificate)?;
+    if chain.is_empty() {
+        return Err(CertificateError::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(&secret.key_pem).map_err(|_| CertificateError::Key)?;
+    let signer = ring::sign::any_supported_type(&key).map_err(|_| CertificateError::Key)?;
+    let certified = CertifiedKey::new(chain, signer);
+    certified.keys_match().map_err(CertificateError::Mismatch)?;
+    Ok(certified)
+}
+
+/// Asks the current view.
+pub(crate) struct Resolver {
+    view: Arc<ArcSwap<GatewayView>>,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.view.load().certificates.find(hello.server_name()).map(Arc::clone)
+    }
+}
+
+/// The server side of TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, certificates from the view.
+pub(crate) fn server_config(
+    view: Arc<ArcSwap<GatewayView>>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Resolver { view }));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

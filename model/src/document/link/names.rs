@@ -1,0 +1,128 @@
+//! Names of objects to ids, with "did you mean" for those that are not there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::document::object::Kind;
+use crate::document::report::{Report, Span, Spanned};
+use crate::document::suggest;
+use crate::gateway::Service;
+use crate::name::ObjectRef;
+use crate::site::{Site, SiteId};
+
+/// Where each declared object is, by kind and name.
+pub(super) type Declared = HashMap<(Kind, ObjectRef), (Span, Arc<str>)>;
+
+/// What references are resolved against.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    declared: &'a Declared,
+    sites: &'a [Site],
+    site_ids: HashMap<&'a str, SiteId>,
+    services: HashMap<&'a ObjectRef, &'a Service>,
+    /// Some document could not even be named: what is missing may be in it.
+    lost: bool,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(
+        declared: &'a Declared,
+        sites: &'a [Site],
+        services: &'a [Service],
+        lost: bool,
+    ) -> Self {
+        let ids = (0_u16..).map(SiteId);
+        let site_ids = sites.iter().map(|site| site.name.as_str()).zip(ids).collect();
+        let services = services.iter().map(|service| (&service.meta.object, service)).collect();
+        Self { declared, sites, site_ids, services, lost }
+    }
+
+    /// Every site, by id.
+    pub(super) fn sites(&self) -> impl Iterator<Item = (SiteId, &'a Site)> {
+        (0_u16..).map(SiteId).zip(self.sites)
+    }
+
+    /// A site by name; a name nobody declared is an error.
+    pub(super) fn site(&self, name: &Spanned<Arc<str>>, report: &mut Report) -> Option<SiteId> {
+        let id = self.site_ids.get(&*name.value).copied();
+        if id.is_none() {
+            self.require(Kind::Site, &ObjectRef::new("", &name.value), name.span, report);
+        }
+        id
+    }
+
+    /// Several sites by name.
+    pub(super) fn sites_named(
+        &self,
+        names: &[Spanned<Arc<str>>],
+        report: &mut Report,
+    ) -> Vec<SiteId> {
+        names.iter().filter_map(|name| self.site(name, report)).collect()
+    }
+
+    /// Reports an object that was never declared.
+    pub(super) fn require(&self, kind: Kind, object: &ObjectRef, span: Span, report: &mut Report) {
+        if self.is_missing(kind, object) && !report.is_full() {
+            let message = format!("unknown {} `{object}`", kind.name());
+            report.error_with_help(span, message, self.help(kind, object));
+        }
+    }
+
+    /// Warns of an object that was never declared.
+    pub(super) fn warn_unless_declared(
+        &self,
+        kind: Kind,
+        object: &ObjectRef,
+        span: Span,
+        report: &mut Report,
+    ) {
+        if self.is_missing(kind, object) && !report.is_full() {
+            let message = format!("there is no {} `{object}`", kind.name());
+            report.warn(span, message, self.help(kind, object));
+        }
+    }
+
+    fn is_missing(&self, kind: Kind, object: &ObjectRef) -> bool {
+        !self.lost && !self.declared.contains_key(&(kind, object.clone()))
+    }
+
+    fn help(&self, kind: Kind, object: &ObjectRef) -> String {
+        let mut known: Vec<&str> = self
+            .declared
+            .keys()
+            .filter(|(k, other)| *k == kind && other.namespace == object.namespace)
+            .map(|(_, other)| &*other.name)
+            .collect();
+        known.sort_unstable();
+        let title = match &*object.namespace {
+            "" => format!("there are {}s", kind.name()),
+            namespace => format!("in `{namespace}` there are {}s", kind.name()),
+        };
+        suggest::help_for(&object.name, &title, known)
+    }
+
+    /// Warns of a backend that the Services of these documents do not have. Without any Service the
+    /// sites have documents of their own, and nothing can be said.
+    pub(super) fn check_backend(
+        &self,
+        object: &Spanned<ObjectRef>,
+        port: &Spanned<u16>,
+        report: &mut Report,
+    ) {
+        if self.services.is_empty() {
+            return;
+        }
+        match self.services.get(&object.value) {
+            None => {
+                self.warn_unless_declared(Kind::Service, &object.value, object.span, report);
+            }
+            Some(service) if service.ports.iter().all(|known| known.port != port.value) => {
+                let listed: Vec<String> =
+                    service.ports.iter().map(|known| known.port.to_string()).collect();
+                let message = format!("`{}` has no TCP port {}", object.value, port.value);
+                report.warn(port.span, message, format!("its ports are {}", listed.join(", ")));
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A service's spec to the model: its pool, backends, records, with every name resolved.
+
+use super::hostname::Hostnames;
+use super::inherit::convert_fence;
+use super::names::Names;
+use crate::document::object::Head;
+use crate::document::report::{Report, Span, Spanned};
+use crate::document::service::{
+    BackendSpec, FallbackSpec, RecordSpec, SelectorSpec, ServiceSpec, SteeringSpec,
+};
+use crate::document::zone::encode_rdata;
+use crate::name::{DnsName, ObjectRef};
+use crate::policy::RuleSet;
+use crate::record::RecordSet;
+use crate::service::{BackendRef, Fallback, GlobalService, Steering};
+use crate::site::SiteId;
+
+/// What a service is resolved against.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) names: &'a Names<'a>,
+    pub(super) hostnames: &'a Hostnames<'a>,
+    /// Every rule that reaches the service, in order of precedence.
+    pub(super) rules: RuleSet,
+}
+
+/// Spec -> model.
+pub(super) fn convert(
+    head: &Head,
+    spec: ServiceSpec,
+    context: Context<'_>,
+    report: &mut Report,
+) -> GlobalService {
+    let Context { names, hostnames, rules } = context;
+    let ServiceSpec {
+        hostnames: own_names,
+        tiers,
+        protected,
+        sites,
+        backends,
+        fence,
+        steering,
+        answers,
+        health,
+        panic_below_percent,
+        fallback,
+        records,
+        // A rule by now.
+        canary: _,
+        whole,
+    } = spec;
+    let pool = convert_pool(&sites, whole, names, report);
+    let steering = convert_steering(steering, &pool, names, report);
+    let fence = fence.as_ref().map(|fence| convert_fence(fence, names, report));
+    let fallback = match fallback {
+        FallbackSpec::All => Fallback::AnswerAll,
+        FallbackSpec::None => Fallback::AnswerNone,
+        FallbackSpec::Sites(sites) => Fallback::AnswerSites(names.sites_named(&sites, report)),
+    };
+    let backends =
+        backends.into_iter().map(|backend| convert_backend(head, backend, names, report)).collect();
+    let mut record_sets = Vec::new();
+    for name in &own_names {
+        for record in &records {
+            record_sets.extend(convert_record(&name.value, record, hostnames, report));
+        }
+    }
+    record_sets.sort_by(|a, b| (&a.owner, a.record_type).cmp(&(&b.owner, b.record_type)));
+    GlobalService {
+        object: head.object.clone(),
+        hostnames: own_names.into_iter().map(|name| name.value).collect(),
+        protected,
+        tiers,
+        pool,
+        backends,
+        fence,
+        steering,
+        answers,
+        health,
+        panic_below_percent,
+        fallback,
+        rules,
+        records: record_sets,
+    }
+}
+
+fn convert_pool(
+    selector: &SelectorSpec,
+    whole: Span,
+    names: &Names<'_>,
+    report: &mut Report,
+) -> Vec<SiteId> {
+    let SelectorSpec { names: wanted, match_labels, tiers } = selector;
+    let wanted = wanted.as_ref().map(|wanted| {
+        let mut ids = names.sites_named(wanted, report);
+        ids.sort_unstable();
+        ids
+    });
+    let chosen = names.sites().filter(|(id, site)| {
+        wanted.as_ref().is_none_or(|wanted| wanted.binary_search(id).is_ok())
+            && match_labels.iter().all(|(key, value)| site.labels.get(key) == Some(value))
+            && tiers.as_ref().is_none_or(|tiers| tiers.contains(&site.tier))
+    });
+    let pool: Vec<SiteId> = chosen.map(|(id, _)| id).collect();
+    if pool.is_empty() {
+        let help = "no client gets an address until a site matches `sites`";
+        report.warn(whole, "the pool of this GlobalService is empty", help);
+    }
+    pool
+}
+
+fn convert_steering(
+    spec: SteeringSpec,
+    pool: &[SiteId],
+    names: &Names<'_>,
+    report: &mut Report,
+) -> Steering {
+    let SteeringSpec {
+        prefer,
+        spread_within_us,
+        sticky,
+        weights,
+        carrier_penalty_us,
+        border_penalty_us,
+    } = spec;
+    let weight = |(site, weight): (Spanned<_>, u32)| {
+        let id = names.site(&site, report)?;
+        if pool.binary_search(&id).is_err() {
+            let message = format!("`{}` is not in the pool, its weight is ignored", site.value);
+            report.warn(site.span, message, "select the site under `sites`, or remove the weight");
+        }
+        Some((id, weight))
+    };
+    let weights = weights.into_iter().filter_map(weight).collect();
+    Steering { prefer, spread_within_us, sticky, weights, carrier_penalty_us, border_penalty_us }
+}
+
+fn convert_backend(
+    head: &Head,
+    spec: BackendSpec,
+    names: &Names<'_>,
+    report: &mut Report,
+) -> BackendRef {
+    let BackendSpec { name, namespace, port } = spec;
+    let namespace = namespace.unwrap_or_else(|| head.object.namespace.clone());
+    let object = Spanned { value: ObjectRef::new(&namespace, &name.value), span: name.span };
+    names.check_backend(&object, &port, report);
+    BackendRef { object: object.value, port: port.value }
+}
+
+/// One set at one hostname; relative names in the rdata are below the hostname's zone.
+fn convert_record(
+    owner: &DnsName,
+    spec: &RecordSpec,
+    hostnames: &Hostnames<'_>,
+    report: &mut Report,
+) -> Option<RecordSet> {
+    let zone = hostnames.zone_of(owner).and_then(|index| hostnames.zone(index))?;
+    let RecordSpec { record_type, ttl_s, data } = spec;
+    let (ttl_default_s, origin) = (zone.checked.zone.ns_ttl_s, &zone.checked.zone.apex);
+    if let Some((_, at)) = zone.checked.sets.at(owner).find(|(t, _)| *t == record_type.value) {
+        let message = format!("`{owner}` has static {} records in its zone", record_type.value);
+        let help = format!("they are on line {}: keep one of both", at.line);
+        report.error_with_help(record_type.span, message, help);
+        return None;
+    }
+    let mut rdata: Vec<Box<[u8]>> = Vec::with_capacity(data.len());
+    for text in data {
+        let text = Spanned { value: text.value.as_str(), span: text.span };
+        let Some(octets) = encode_rdata(record_type.value, &text, origin, report) else { continue };
+        if !rdata.contains(&octets) {
+            rdata.push(octets);
+        }
+    }
+    Some(RecordSet {
+        owner: owner.clone(),
+        record_type: record_type.value,
+        ttl_s: ttl_s.unwrap_or(ttl_default_s),
+        rdata,
+    })
+}

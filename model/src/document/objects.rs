@@ -1,0 +1,141 @@
+//! Every object of a run as read, by kind, before one is checked against another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::fields::Fields;
+use super::object::{self, Head, Kind, Recognized};
+use super::report::{Report, Span, Spanned};
+use super::tree::Node;
+use super::{DOCUMENTS_MAX, guard, locale_map, service, site, traffic, upstream, zone};
+use crate::gateway::GatewayObjects;
+use crate::name::{ObjectRef, SiteName};
+
+/// An object's head and what follows it.
+#[derive(Debug)]
+pub(super) struct Object<S> {
+    pub(super) head: Head,
+    pub(super) spec: S,
+}
+
+/// The objects, and the name of every object that was declared, also of those that failed.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) zones: Vec<Object<zone::ZoneSpec>>,
+    pub(super) sites: Vec<Object<site::SiteSpec>>,
+    pub(super) services: Vec<Object<service::ServiceSpec>>,
+    pub(super) policies: Vec<Object<traffic::TrafficSpec>>,
+    pub(super) locale_maps: Vec<Object<locale_map::LocaleMapSpec>>,
+    pub(super) guards: Vec<Object<guard::GuardSpec>>,
+    pub(super) gateway: GatewayObjects,
+    pub(super) declared: HashMap<(Kind, ObjectRef), (Span, Arc<str>)>,
+    /// Sites that gateway objects are bound to.
+    pub(super) bound_sites: Vec<Spanned<SiteName>>,
+    pub(super) documents: usize,
+}
+
+impl Objects {
+    /// Reads one document; whatever is wrong with it is reported.
+    pub(super) fn add(&mut self, document: &Node<'_>, path: &str, report: &mut Report) {
+        self.documents += 1;
+        if self.documents > DOCUMENTS_MAX {
+            if self.documents == DOCUMENTS_MAX + 1 {
+                report
+                    .error(document.span, format!("there are more than {DOCUMENTS_MAX} documents"));
+            }
+            report.lose_object();
+            return;
+        }
+        let Some(mut fields) = Fields::open("a document", document, report) else {
+            report.lose_object();
+            return;
+        };
+        match object::recognize(&mut fields, report) {
+            None => report.lose_object(),
+            Some(Recognized::Ignored) => {}
+            Some(Recognized::List) => {
+                for item in object::list_items(&mut fields, report) {
+                    self.add(item, path, report);
+                }
+                fields.finish(report);
+            }
+            Some(Recognized::Kind(kind)) => {
+                match object::read_head(kind, &mut fields, path, report) {
+                    Some(head) => self.add_object(kind, head, fields, report),
+                    None => report.lose_object(),
+                }
+            }
+        }
+    }
+
+    fn add_object(
+        &mut self,
+        kind: Kind,
+        head: Head,
+        mut fields: Fields<'_, '_>,
+        report: &mut Report,
+    ) {
+        let key = (kind, head.object.clone());
+        if let Some((_, origin)) = self.declared.get(&key) {
+            let message = format!("the {} `{}` is given twice", kind.name(), head.object);
+            report.error_with_help(head.span, message, format!("the first is at {origin}"));
+        } else {
+            self.declared.insert(key, (head.span, Arc::clone(&head.origin)));
+        }
+        fields.ignore(&["status"]);
+        match kind {
+            Kind::Zone => keep(&mut self.zones, head, zone::read(&mut fields, report)),
+            Kind::Site => keep(&mut self.sites, head, site::read(&mut fields, report)),
+            Kind::GlobalService => {
+                keep(&mut self.services, head, service::read(&mut fields, report));
+            }
+            Kind::TrafficPolicy => {
+                keep(&mut self.policies, head, traffic::read(&mut fields, report));
+            }
+            Kind::LocaleMap => {
+                keep(&mut self.locale_maps, head, locale_map::read(&mut fields, report));
+            }
+            Kind::GuardPolicy => keep(&mut self.guards, head, guard::read(&mut fields, report)),
+            Kind::Ingress
+            | Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Secret => self.add_upstream(kind, head, &mut fields, report),
+        }
+        fields.finish(report);
+    }
+
+    fn add_upstream(
+        &mut self,
+        kind: Kind,
+        mut head: Head,
+        fields: &mut Fields<'_, '_>,
+        report: &mut Report,
+    ) {
+        let all = &mut self.gateway;
+        match kind {
+            Kind::Ingress => all.ingresses.extend(upstream::ingress::read(&head, fields, report)),
+            Kind::Gateway => all.gateways.extend(upstream::gateway::read(&head, fields, report)),
+            Kind::HttpRoute => {
+                all.http_routes.extend(upstream::http_route::read(&head, fields, report));
+            }
+            Kind::Service => all.services.extend(upstream::service::read(&head, fields, report)),
+            Kind::EndpointSlice => {
+                all.endpoint_slices.extend(upstream::endpoint_slice::read(&head, fields, report));
+            }
+            Kind::Secret => all.tls_secrets.extend(upstream::secret::read(&head, fields, report)),
+            Kind::Zone
+            | Kind::Site
+            | Kind::GlobalService
+            | Kind::TrafficPolicy
+            | Kind::LocaleMap
+            | Kind::GuardPolicy => {}
+        }
+        self.bound_sites.extend(head.site.take());
+    }
+}
+
+fn keep<S>(all: &mut Vec<Object<S>>, head: Head, spec: Option<S>) {
+    all.extend(spec.map(|spec| Object { head, spec }));
+}

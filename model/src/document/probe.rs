@@ -1,0 +1,123 @@
+//! Health checks of sites and services: `{http: {...}}` or `{tcp: {...}}` and the timing.
+
+use std::sync::Arc;
+
+use super::fields::Fields;
+use super::report::Report;
+use super::tree::{Node, ScalarKind, Value};
+use super::value;
+use crate::service::{Probe, ProbeKind};
+
+/// Timing where a document gives none: 1 s x 3 finds a dead site within 3.5 s (design: figures of
+/// the standard loss model), two hits bring it back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProbeDefaults {
+    interval_ms: u32,
+    timeout_ms: u32,
+    failures: u8,
+    successes: u8,
+}
+
+impl Default for ProbeDefaults {
+    fn default() -> Self {
+        Self { interval_ms: 1000, timeout_ms: 500, failures: 3, successes: 2 }
+    }
+}
+
+/// The `health` of a Site: the probe alone.
+pub(super) fn read_site_probe(
+    node: &Node<'_>,
+    defaults: ProbeDefaults,
+    report: &mut Report,
+) -> Option<Probe> {
+    let mut fields = Fields::open("`health`", node, report)?;
+    let probe = read_probe(&mut fields, defaults, report);
+    fields.finish(report);
+    probe
+}
+
+/// The probe's fields among others (a GlobalService's `health` has more).
+pub(super) fn read_probe(
+    fields: &mut Fields<'_, '_>,
+    defaults: ProbeDefaults,
+    report: &mut Report,
+) -> Option<Probe> {
+    let target = fields.exactly_one(&["http", "tcp"], report);
+    let interval = fields.take("intervalMs");
+    let interval_ms = interval
+        .and_then(|entry| value::whole(100..=3_600_000)(&entry.value, report))
+        .unwrap_or(defaults.interval_ms);
+    let timeout_default_ms = defaults.timeout_ms.min(interval_ms);
+    let timeout_ms = fields
+        .optional("timeoutMs", report, value::whole(10..=u64::from(interval_ms)))
+        .unwrap_or(timeout_default_ms);
+    let count = || value::whole::<u8>(1..=100);
+    let failures = fields.optional("failures", report, count()).unwrap_or(defaults.failures);
+    let successes = fields.optional("successes", report, count()).unwrap_or(defaults.successes);
+    let (kind, port) = match target? {
+        ("http", node) => read_http(node, report)?,
+        (_, node) => (ProbeKind::Tcp, read_tcp(node, report)?),
+    };
+    Some(Probe { kind, port, interval_ms, timeout_ms, failures, successes })
+}
+
+fn read_tcp(node: &Node<'_>, report: &mut Report) -> Option<u16> {
+    let mut fields = Fields::open("`tcp`", node, report)?;
+    let port = fields.required("port", report, value::port);
+    fields.finish(report);
+    port
+}
+
+fn read_http(node: &Node<'_>, report: &mut Report) -> Option<(ProbeKind, u16)> {
+    let mut fields = Fields::open("`http`", node, report)?;
+    let path = fields.optional("path", report, read_path).unwrap_or_else(|| "/".into());
+    let port = fields.optional("port", report, value::port).unwrap_or(80);
+    let host = fields.optional("host", report, read_host);
+    let (status_min, status_max) =
+        fields.optional("status", report, read_status).unwrap_or((200, 399));
+    fields.finish(report);
+    Some((ProbeKind::Http { path, host, status_min, status_max }, port))
+}
+
+/// A path that can stand in a request line as it is.
+fn read_path(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    let path = value::text(node, report)?;
+    if !path.starts_with('/') || !path.bytes().all(|octet| octet.is_ascii_graphic()) {
+        let message = format!("`{path}` is not a path");
+        report.error_with_help(node.span, message, "it begins with `/` and has no spaces");
+        return None;
+    }
+    Some(path.into())
+}
+
+fn read_host(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    let host = value::text(node, report)?;
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.parse::<u16>().is_ok() { name } else { host });
+    if name.parse::<std::net::IpAddr>().is_err()
+        && let Some(why) = value::not_a_hostname(name)
+    {
+        report.error(node.span, format!("`{host}` is not a host: {why}"));
+        return None;
+    }
+    Some(host.into())
+}
+
+fn read_status(node: &Node<'_>, report: &mut Report) -> Option<(u16, u16)> {
+    let found = match &node.value {
+        Value::Scalar(scalar) if scalar.kind() != ScalarKind::Boolean => &*scalar.text,
+        Value::Scalar(_) | Value::List(_) | Value::Map(_) => "",
+    };
+    let (low, high) = found.split_once('-').unwrap_or((found, found));
+    match (low.trim().parse(), high.trim().parse()) {
+        (Ok(low), Ok(high)) if (100..=599).contains(&low) && (low..=599).contains(&high) => {
+            Some((low, high))
+        }
+        _ => {
+            let message = format!("expected a range of statuses, found {}", node.describe());
+            report.error_with_help(node.span, message, "write `200-399` or `200`");
+            None
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Static records of a zone, put together as sets and checked against each other.
+//!
+//! Records come from the `Zone` document and from its zone file; the rules are the same for both.
+//! Invariant of the result: every owner is within the apex, CNAME and DNAME are alone where they
+//! must be, no set is of a type that only signing or a message may have.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::report::{Report, Span};
+use crate::name::DnsName;
+use crate::record::{RecordSet, RecordType};
+
+/// RFC 4034 and 5155: what signing makes.
+const RRSIG: RecordType = RecordType(46);
+const NSEC: RecordType = RecordType(47);
+const NSEC3: RecordType = RecordType(50);
+const NSEC3PARAM: RecordType = RecordType(51);
+const OPT: RecordType = RecordType(41);
+
+/// One record with the place it was written.
+#[derive(Debug, Clone)]
+pub(super) struct StaticRecord {
+    pub(super) owner: DnsName,
+    pub(super) record_type: RecordType,
+    pub(super) ttl_s: u32,
+    pub(super) rdata: Box<[u8]>,
+    pub(super) span: Span,
+}
+
+#[derive(Debug)]
+struct Set {
+    ttl_s: u32,
+    rdata: Vec<Box<[u8]>>,
+    span: Span,
+}
+
+/// A zone's static sets by owner and type.
+#[derive(Debug)]
+pub(super) struct StaticSets {
+    apex: DnsName,
+    sets: BTreeMap<(DnsName, RecordType), Set>,
+}
+
+/// Why nobody may write records of a type, if so.
+pub(super) fn refusal(record_type: RecordType) -> Option<&'static str> {
+    match record_type {
+        RRSIG | NSEC | NSEC3 | NSEC3PARAM => Some("signing makes these records"),
+        OPT => Some("it belongs to messages"),
+        // RFC 6895, section 3.1: 128-255 are meta-types and question types.
+        RecordType(0 | 128..=255) => Some("it is a meta-type"),
+        _ => None,
+    }
+}
+
+impl StaticSets {
+    /// Groups and checks records; what is wrong is reported and left out.
+    pub(super) fn assemble(apex: DnsName, records: Vec<StaticRecord>, report: &mut Report) -> Self {
+        let mut all = Self { apex, sets: BTreeMap::new() };
+        for record in records {
+            all.add(record, report);
+        }
+        all.check_alone(report);
+        all.check_cuts(report);
+        all
+    }
+
+    fn add(&mut self, record: StaticRecord, report: &mut Report) {
+        let StaticRecord { owner, record_type, ttl_s, rdata, span } = record;
+        if let Some(why) = self.refuse(&owner, record_type) {
+            report.error(span, why);
+            return;
+        }
+        match self.sets.entry((owner, record_type)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Set { ttl_s, rdata: vec![rdata], span });
+            }
+            Entry::Occupied(mut occupied) => {
+                let (owner, _) = occupied.key().clone();
+                let set = occupied.get_mut();
+                if set.rdata.contains(&rdata) {
+                    let message = format!("this {record_type} record of `{owner}` is given twice");
+                    report.warn(span, message, "one of them is enough");
+                    return;
+                }
+                if set.ttl_s != ttl_s {
+                    let message = format!("the {record_type} records of `{owner}` differ in TTL");
+                    let help = "a set has one TTL (RFC 2181): the lowest is taken";
+                    report.warn(span, message, help);
+                    set.ttl_s = set.ttl_s.min(ttl_s);
+                }
+                set.rdata.push(rdata);
+            }
+        }
+    }
+
+    fn refuse(&self, owner: &DnsName, record_type: RecordType) -> Option<String> {
+        if !owner.is_within(&self.apex) {
+            return Some(format!("`{owner}` is not in the zone `{}`", self.apex));
+        }
+        if let Some(why) = refusal(record_type) {
+            return Some(format!("a zone cannot hold {record_type} records: {why}"));
+        }
+        let at_apex = *owner == self.apex;
+        match record_type {
+            RecordType::SOA => Some("the SOA belongs in `spec.soa`".into()),
+            RecordType::NS if at_apex => Some("the apex's NS belong in `spec.nameServers`".into()),
+            RecordType::CNAME if at_apex => Some("the apex cannot be a CNAME".into()),
+            RecordType::DS if at_apex => Some("the apex's DS belongs in the parent zone".into()),
+            RecordType::NS | RecordType::DNAME if owner.is_wildcard() => {
+                Some(format!("a wildcard cannot own {record_type} (RFC 4592, section 4)"))
+            }
+            _ => None,
+        }
+    }
+
+    /// CNAME excludes every other type, CNAME and DNAME are single (RFC 2181, RFC 6672).
+    fn check_alone(&self, report: &mut Report) {
+        for ((owner, record_type), set) in &self.sets {
+            if !matches!(*record_type, RecordType::CNAME | RecordType::DNAME) {
+                continue;
+            }
+            if set.rdata.len() > 1 {
+                report.error(set.span, format!("`{owner}` has more than one {record_type}"));
+            }
+            if *record_type == RecordType::CNAME
+                && let Some((other, span)) = self.at(owner).find(|(t, _)| *t != RecordType::CNAME)
+            {
+                let message = format!("`{owner}` is a CNAME and cannot have {other} as well");
+                let help = format!("the CNAME is on line {}", set.span.line);
+                report.error_with_help(span, message, help);
+            }
+        }
+    }
+
+    /// Below a delegation only glue is of use, below a DNAME nothing may be.
+    fn check_cuts(&self, report: &mut Report) {
+        for ((owner, record_type), set) in &self.sets {
+            let is_cut = self.sets.contains_key(&(owner.clone(), RecordType::NS));
+            if *record_type == RecordType::DS && !is_cut {
+                report.error(
+                    set.span,
+                    format!("`{owner}` has DS but is not delegated: it has no NS"),
+                );
+            }
+            let glue = matches!(*record_type, RecordType::A | RecordType::AAAA);
+            match owner.parent().and_then(|parent| self.cut_at_or_above(&parent)) {
+                Some((RecordType::DNAME, cut, _)) => {
+                    let message = format!("`{owner}` lies below the DNAME at `{cut}`");
+                    report.error(set.span, message);
+                }
+                Some((_, cut, _)) if !glue => {
+                    let message = format!("`{owner}` lies below the delegation of `{cut}`");
+                    report.warn(set.span, message, "nobody is ever answered with this record");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The types at a name, with their places.
+    pub(super) fn at(&self, owner: &DnsName) -> impl Iterator<Item = (RecordType, Span)> {
+        let from = (owner.clone(), RecordType(0));
+        let to = (owner.clone(), RecordType(u16::MAX));
+        self.sets.range(from..=to).map(|((_, record_type), set)| (*record_type, set.span))
+    }
+
+    /// The highest delegation or DNAME that covers `name`, the name itself included. A DNAME at the
+    /// apex counts, the apex's own NS are not among the sets.
+    pub(super) fn cut_at_or_above(&self, name: &DnsName) -> Option<(RecordType, DnsName, Span)> {
+        let mut highest = None;
+        let mut at = Some(name.clone());
+        while let Some(owner) = at.filter(|owner| owner.is_within(&self.apex)) {
+            let cut =
+                self.at(&owner).find(|(t, _)| matches!(*t, RecordType::NS | RecordType::DNAME));
+            if let Some((record_type, span)) = cut {
+                highest = Some((record_type, owner.clone(), span));
+            }
+            at = owner.parent();
+        }
+        highest
+    }
+
+    /// Takes a set out, as (rdata, place).
+    pub(super) fn take(
+        &mut self,
+        owner: &DnsName,
+        record_type: RecordType,
+    ) -> Option<(Vec<Box<[u8]>>, Span)> {
+        let set = self.sets.remove(&(owner.clone(), record_type))?;
+        Some((set.rdata, set.span))
+    }
+
+    /// The sets for the model, sorted by owner and type.
+    pub(super) fn to_model(&self) -> Vec<RecordSet> {
+        let set = |((owner, record_type), set): (&(DnsName, RecordType), &Set)| RecordSet {
+            owner: owner.clone(),
+            record_type: *record_type,
+            ttl_s: set.ttl_s,
+            rdata: set.rdata.clone(),
+        };
+        self.sets.iter().map(set).collect()
+    }
+}

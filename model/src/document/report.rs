@@ -1,0 +1,149 @@
+//! What a run found, while it is under way: places are small and copied; texts are looked up last.
+
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::{FINDINGS_MAX, SourceFile};
+
+/// A place in one of the files: line and column from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Span {
+    pub(super) file: u32,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+/// A value with the place it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spanned<T> {
+    pub(super) value: T,
+    pub(super) span: Span,
+}
+
+#[derive(Debug)]
+struct Finding {
+    span: Span,
+    severity: Severity,
+    message: String,
+    help: Option<String>,
+}
+
+/// The findings of a run.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    findings: Vec<Finding>,
+    dropped: usize,
+    erred: bool,
+    lost: bool,
+}
+
+impl Report {
+    pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.push(span, Severity::Error, message.into(), None);
+    }
+
+    pub(super) fn error_with_help(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(span, Severity::Error, message.into(), Some(help.into()));
+    }
+
+    pub(super) fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.push(span, Severity::Warning, message.into(), Some(help.into()));
+    }
+
+    fn push(&mut self, span: Span, severity: Severity, message: String, help: Option<String>) {
+        self.erred |= severity == Severity::Error;
+        if self.is_full() {
+            self.dropped += 1;
+        } else {
+            self.findings.push(Finding { span, severity, message, help });
+        }
+    }
+
+    /// Says that an object could not even be named, so that references to it must not be judged.
+    pub(super) fn lose_object(&mut self) {
+        self.lost = true;
+    }
+
+    /// Whether some object could not be named.
+    pub(super) fn has_lost_objects(&self) -> bool {
+        self.lost
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.erred
+    }
+
+    /// Whether another finding would only be counted; callers may then skip making a costly help.
+    pub(super) fn is_full(&self) -> bool {
+        self.findings.len() >= FINDINGS_MAX
+    }
+
+    /// The findings with their source lines, in order of file, line and column.
+    pub(super) fn into_diagnostics(mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
+        let path = |span: Span| files.get(span.file as usize).map(|file| Arc::clone(&file.path));
+        if let (true, Some(last)) = (self.dropped > 0, self.findings.last()) {
+            let (span, dropped) = (last.span, self.dropped);
+            let message = format!("{dropped} more findings are not shown");
+            let severity = Severity::Error;
+            self.findings.push(Finding { span, severity, message, help: None });
+        }
+        let mut diagnostics = Vec::with_capacity(self.findings.len());
+        self.findings.sort_by_cached_key(|finding| (path(finding.span), finding.span));
+        let mut lines = Lines::default();
+        for Finding { span, severity, message, help } in self.findings {
+            diagnostics.push(Diagnostic {
+                path: path(span).unwrap_or_else(|| "?".into()),
+                line: span.line,
+                column: span.column,
+                severity,
+                message,
+                source_line: lines.find(files, span),
+                help,
+            });
+        }
+        diagnostics.dedup();
+        diagnostics
+    }
+}
+
+/// Walks forward through the lines of one file after another; findings come sorted.
+#[derive(Debug, Default)]
+struct Lines<'f> {
+    file: Option<u32>,
+    rest: &'f str,
+    line: u32,
+    current: Arc<str>,
+}
+
+impl<'f> Lines<'f> {
+    fn find(&mut self, files: &'f [SourceFile], span: Span) -> Arc<str> {
+        if self.file != Some(span.file) {
+            let text = files.get(span.file as usize).map_or("", |file| &file.text);
+            *self = Self { file: Some(span.file), rest: text, line: 0, current: "".into() };
+        }
+        if self.line < span.line {
+            let mut line = "";
+            while self.line < span.line && !self.rest.is_empty() {
+                (line, self.rest) = split_line(self.rest);
+                self.line += 1;
+            }
+            self.current = if self.line == span.line { line.into() } else { "".into() };
+            self.line = span.line;
+        }
+        Arc::clone(&self.current)
+    }
+}
+
+/// The first line without its end, and what follows. YAML ends lines with LF, CR LF or CR
+/// (YAML 1.2.2, section 5.4).
+pub(super) fn split_line(text: &str) -> (&str, &str) {
+    let Some(end) = text.find(['\n', '\r']) else { return (text, "") };
+    let (line, tail) = text.split_at(end);
+    let end_octets = if tail.starts_with("\r\n") { 2 } else { 1 };
+    (line, &tail[end_octets..])
+}

@@ -1,0 +1,234 @@
+//! Filters of an HTTPRoute.
+
+use std::sync::Arc;
+
+use super::path;
+use crate::document::fields::{self, Fields};
+use crate::document::report::Report;
+use crate::document::suggest;
+use crate::document::tree::Node;
+use crate::document::value;
+use crate::gateway::{HeaderEdit, HostPattern, HttpFilter, PathRewrite};
+
+/// Gateway API's limit on each list of a header filter.
+const HEADERS_MAX: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    RequestHeaders,
+    ResponseHeaders,
+    Redirect,
+    Rewrite,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("RequestHeaderModifier", Kind::RequestHeaders),
+    ("ResponseHeaderModifier", Kind::ResponseHeaders),
+    ("RequestRedirect", Kind::Redirect),
+    ("URLRewrite", Kind::Rewrite),
+];
+const UNSUPPORTED: &[&str] = &["RequestMirror", "ExtensionRef", "CORS", "ExternalAuth"];
+
+/// Reads one filter.
+pub(super) fn read(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
+    let mut fields = Fields::open("a filter", node, report)?;
+    let kind = fields.required("type", report, read_kind);
+    let Some(kind) = kind else {
+        fields.ignore(&[
+            "cors",
+            "extensionRef",
+            "externalAuth",
+            "requestHeaderModifier",
+            "requestMirror",
+            "requestRedirect",
+            "responseHeaderModifier",
+            "urlRewrite",
+        ]);
+        fields.finish(report);
+        return None;
+    };
+    let filter = match kind {
+        Kind::RequestHeaders => fields
+            .required("requestHeaderModifier", report, read_header_edit)
+            .map(HttpFilter::ModifyRequestHeaders),
+        Kind::ResponseHeaders => fields
+            .required("responseHeaderModifier", report, read_header_edit)
+            .map(HttpFilter::ModifyResponseHeaders),
+        Kind::Redirect => fields.required("requestRedirect", report, read_redirect),
+        Kind::Rewrite => fields.required("urlRewrite", report, read_rewrite),
+    };
+    fields.finish(report);
+    filter
+}
+
+fn read_kind(node: &Node<'_>, report: &mut Report) -> Option<Kind> {
+    let found = value::text(node, report)?;
+    if let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == found) {
+        return Some(*kind);
+    }
+    let names = KINDS.iter().map(|(name, _)| *name);
+    if UNSUPPORTED.contains(&found) {
+        let listed: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        let help = format!("supported are {}", listed.join(", "));
+        report.error_with_help(node.span, format!("the filter `{found}` is not supported"), help);
+    } else {
+        let help = suggest::help_for(found, "it is one of", names);
+        report.error_with_help(node.span, format!("unknown filter `{found}`"), help);
+    }
+    None
+}
+
+fn read_header_edit(node: &Node<'_>, report: &mut Report) -> Option<HeaderEdit> {
+    let mut fields = Fields::open("a header filter", node, report)?;
+    let set = fields.list("set", report, read_header);
+    let add = fields.list("add", report, read_header);
+    let remove = fields.list("remove", report, header_name);
+    fields.finish(report);
+    if set.len().max(add.len()).max(remove.len()) > HEADERS_MAX {
+        report.error(node.span, format!("a header filter has at most {HEADERS_MAX} of each"));
+    }
+    Some(HeaderEdit { set, add, remove })
+}
+
+/// `{name, value}`; the name in lower case.
+pub(super) fn read_header(node: &Node<'_>, report: &mut Report) -> Option<(Arc<str>, Arc<str>)> {
+    let mut fields = Fields::open("a header", node, report)?;
+    let name = fields.required("name", report, header_name);
+    let value = fields.required("value", report, header_value);
+    fields.finish(report);
+    Some((name?, value?))
+}
+
+/// A header's name (RFC 9110, section 5.6.2), in lower case.
+pub(super) fn header_name(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    let name = value::text(node, report)?;
+    if !is_token(name) {
+        report.error(node.span, format!("`{name}` is not a header name"));
+        return None;
+    }
+    Some(name.to_ascii_lowercase().into())
+}
+
+/// Whether text is an RFC 9110 token.
+pub(super) fn is_token(text: &str) -> bool {
+    let fine = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    (1..=256).contains(&text.len()) && text.bytes().all(fine)
+}
+
+/// A header's value (RFC 9110, section 5.5): no control characters, so nothing can be smuggled in.
+pub(super) fn header_value(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    let value = value::text(node, report)?;
+    if value.len() > 4096 || value.chars().any(|c| c.is_control() && c != '\t') {
+        report.error(node.span, "this is not a header value");
+        return None;
+    }
+    Some(value.into())
+}
+
+fn read_redirect(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
+    const SCHEMES: &[(&str, &str)] = &[("http", "http"), ("https", "https")];
+    let mut fields = Fields::open("`requestRedirect`", node, report)?;
+    let scheme = fields.optional("scheme", report, value::choice(SCHEMES)).map(Into::into);
+    let hostname = fields.optional("hostname", report, read_hostname);
+    let port = fields.optional("port", report, value::port);
+    let path = fields.optional("path", report, read_path_rewrite);
+    let status = fields.optional("statusCode", report, |node, report| {
+        let status: u16 = value::whole(300..=399)(node, report)?;
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            let help = "it is one of 301, 302, 303, 307, 308";
+            report.error_with_help(node.span, format!("`{status}` is not a redirect"), help);
+        }
+        Some(status)
+    });
+    fields.finish(report);
+    Some(HttpFilter::Redirect { scheme, hostname, port, path, status: status.unwrap_or(302) })
+}
+
+fn read_rewrite(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
+    let mut fields = Fields::open("`urlRewrite`", node, report)?;
+    let hostname = fields.optional("hostname", report, read_hostname);
+    let path = fields.optional("path", report, read_path_rewrite);
+    fields.finish(report);
+    Some(HttpFilter::Rewrite { hostname, path })
+}
+
+/// A whole hostname, no wildcard.
+fn read_hostname(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    match value::host_pattern(node, report)? {
+        HostPattern::Exact(name) => Some(name),
+        HostPattern::Suffix(suffix) => {
+            report.error(node.span, format!("`*.{suffix}` cannot be put into a request"));
+            None
+        }
+    }
+}
+
+fn read_path_rewrite(node: &Node<'_>, report: &mut Report) -> Option<PathRewrite> {
+    const KINDS: &[(&str, bool)] = &[("ReplaceFullPath", true), ("ReplacePrefixMatch", false)];
+    let mut fields = Fields::open("`path`", node, report)?;
+    let replaces_all = fields.required("type", report, value::choice(KINDS));
+    let rewrite = match replaces_all {
+        Some(true) => fields
+            .required("replaceFullPath", report, read_replacement)
+            .map(PathRewrite::ReplaceFull),
+        Some(false) => fields
+            .required("replacePrefixMatch", report, read_replacement)
+            .map(PathRewrite::ReplacePrefix),
+        None => {
+            fields.ignore(&["replaceFullPath", "replacePrefixMatch"]);
+            None
+        }
+    };
+    fields.finish(report);
+    rewrite
+}
+
+/// A path; upstream also takes an empty one, which is `/`.
+fn read_replacement(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    match value::text(node, report)? {
+        "" => Some("/".into()),
+        _ => path::read(node, report),
+    }
+}
+
+/// A list of filters.
+pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<HttpFilter> {
+    let filters =
+        fields.list("filters", report, |node, report| Some((read(node, report)?, node.span)));
+    let replies = |filter: &HttpFilter| matches!(filter, HttpFilter::Redirect { .. });
+    let rewrites = |filter: &HttpFilter| matches!(filter, HttpFilter::Rewrite { .. });
+    if let Some((_, span)) = filters.iter().find(|(filter, _)| replies(filter))
+        && filters.iter().any(|(filter, _)| rewrites(filter))
+    {
+        report.error(*span, "a rule cannot both redirect and rewrite");
+    }
+    for (at, (filter, span)) in filters.iter().enumerate() {
+        let same =
+            |other: &HttpFilter| std::mem::discriminant(other) == std::mem::discriminant(filter);
+        if filters[..at].iter().any(|(earlier, _)| same(earlier)) {
+            report.error(*span, "a rule has each kind of filter once");
+        }
+    }
+    filters.into_iter().map(|(filter, _)| filter).collect()
+}
+
+/// A match on a name with an exact value, as headers and query parameters have it.
+pub(super) fn read_exact_match(
+    node: &Node<'_>,
+    report: &mut Report,
+    name: impl FnOnce(&Node<'_>, &mut Report) -> Option<Arc<str>>,
+) -> Option<(Arc<str>, Arc<str>)> {
+    let mut fields = Fields::open("a match", node, report)?;
+    let kind = fields.optional("type", report, fields::named);
+    let name = fields.required("name", report, name);
+    let value = fields.required("value", report, header_value);
+    fields.finish(report);
+    if let Some(kind) = kind
+        && &*kind.value != "Exact"
+    {
+        let message = format!("a match of type `{}` is not supported", kind.value);
+        report.error_with_help(kind.span, message, "only `Exact` is");
+        return None;
+    }
+    Some((name?, value?))
+}
