@@ -81,15 +81,11 @@ impl Traced {
         let (None, Some(country)) = (self.locale.point, self.locale.country) else { return };
         self.locale.point = centres.of(country, self.locale.subdivision);
         if self.locale.point.is_some() {
-            let finest = match self.locale.subdivision {
-                Some(_) => Field::Subdivision,
-                None => Field::Country,
-            };
-            self.origins.set(Field::Point, self.origins.of(finest));
+            self.origins.set(Field::Point, SourceId::CENTRE);
         }
     }
 
-    fn forget(&mut self, fields: &[Field]) {
+    pub(crate) fn forget(&mut self, fields: &[Field]) {
         for &field in fields {
             match field {
                 Field::Country => self.locale.country = None,

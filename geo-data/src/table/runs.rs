@@ -29,6 +29,10 @@ pub(crate) trait Key: Copy + Ord + fmt::Debug {
     fn before(self) -> Option<Self>;
     /// How many leading bits two keys share.
     fn common_bits(self, other: Self) -> u32;
+    /// The key as a number.
+    fn number(self) -> u64;
+    /// The key of a number; `None` when it is past the last key.
+    fn of_number(number: u64) -> Option<Self>;
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "each half is cut out on purpose")]
@@ -54,6 +58,12 @@ impl Key for u32 {
     fn common_bits(self, other: Self) -> u32 {
         (self ^ other).leading_zeros()
     }
+    fn number(self) -> u64 {
+        u64::from(self)
+    }
+    fn of_number(number: u64) -> Option<Self> {
+        Self::try_from(number).ok()
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "each half is cut out on purpose")]
@@ -78,6 +88,12 @@ impl Key for u64 {
     }
     fn common_bits(self, other: Self) -> u32 {
         (self ^ other).leading_zeros()
+    }
+    fn number(self) -> u64 {
+        self
+    }
+    fn of_number(number: u64) -> Option<Self> {
+        Some(number)
     }
 }
 
