@@ -129,3 +129,81 @@ fn shares<K: Key>(
     }
     shares
 }
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+    use model::geo::Point;
+
+    use super::*;
+    use crate::centre::Centres;
+
+    const CN: Country = Country(*b"CN");
+
+    fn locale(subdivision: &str, asn: u32) -> Locale {
+        Locale {
+            country: Some(CN),
+            subdivision: Subdivision::parse(subdivision).ok(),
+            asn: Some(asn),
+            ..Locale::default()
+        }
+    }
+
+    fn world() -> LocaleTable {
+        let centre = Point { lat_cdeg: 3200, lon_cdeg: 11_600 };
+        let rows: Vec<(IpNet, Locale)> = [
+            // AS 1 is at home in Guangdong, AS 2 is national with a little in Beijing, AS 3 is tiny,
+            // and AS 4 is elsewhere.
+            ("10.0.0.0/16", locale("CN-GD", 1)),
+            ("10.1.0.0/24", locale("CN-BJ", 1)),
+            ("11.0.0.0/16", locale("CN-ZJ", 2)),
+            ("11.1.0.0/16", locale("CN-SC", 2)),
+            ("11.2.0.0/20", locale("CN-BJ", 2)),
+            ("12.0.0.0/24", locale("CN-XJ", 3)),
+            ("2400::/32", locale("CN-BJ", 1)),
+            ("2401::/32", locale("CN-BJ", 2)),
+            ("2401:1::/32", locale("CN-ZJ", 2)),
+            ("2401:2::/48", locale("CN-GD", 2)),
+            ("2402::/32", locale("CN-BJ", 3)),
+            ("2403::/32", Locale { country: Some(Country(*b"US")), ..locale("US-NY", 1) }),
+        ]
+        .into_iter()
+        .map(|(net, locale)| (net.parse().unwrap(), locale))
+        .collect();
+        LocaleTable::from_prefixes(&rows, Centres::new(vec![(CN, centre)], vec![]))
+    }
+
+    fn check(ip: &str, expected: (Option<&str>, &str)) {
+        let before = world();
+        let mut table = world();
+        correct(&mut table, &[CN]);
+        let hit = table.lookup(ip.parse().unwrap());
+        let origin = table.origins(hit.class).of(Field::Subdivision);
+        let source = table.source(origin).map_or("-", |source| source.name.as_str());
+        let subdivision = hit.locale.subdivision.map(|it| it.to_string());
+        assert_eq!((subdivision.as_deref(), source), expected, "{ip}");
+        assert_eq!(hit.prefix_len, before.lookup(ip.parse().unwrap()).prefix_len);
+        assert_eq!(hit.locale.country, before.lookup(ip.parse().unwrap()).locale.country);
+    }
+
+    #[test]
+    fn ipv6_follows_the_home_of_its_as() {
+        check("2400::1", (Some("CN-GD"), "as-home"));
+    }
+
+    #[test]
+    fn a_registration_address_is_dropped_and_a_plausible_claim_stands() {
+        check("2401::1", (None, "-"));
+        check("2401:1::1", (Some("CN-ZJ"), "prefixes"));
+        check("2401:2::1", (Some("CN-GD"), "prefixes"));
+        check("2402::1", (Some("CN-BJ"), "prefixes"));
+    }
+
+    #[test]
+    fn ipv4_and_other_countries_are_left_alone() {
+        check("10.1.0.1", (Some("CN-BJ"), "prefixes"));
+        check("11.2.0.1", (Some("CN-BJ"), "prefixes"));
+        check("2403::1", (Some("US-NY"), "prefixes"));
+        check("2500::1", (None, "-"));
+    }
+}

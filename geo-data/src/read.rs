@@ -39,6 +39,9 @@ pub enum ReadError {
         #[source]
         cause: maxminddb::MaxMindDbError,
     },
+    /// Leaves that are reached twice.
+    #[error("the search tree of `{0}` has more leaves than a tree can; help: download it again")]
+    Tree(String),
     /// The records have no field we know.
     #[error(
         "no known field in the records of `{name}`, they have {found}; help: name the fields to take in a field map"

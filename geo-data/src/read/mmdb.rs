@@ -28,12 +28,20 @@ pub(super) fn read(
     let name = ranges.name();
     let bad = |cause| ReadError::Mmdb { name: name.clone(), cause };
     let reader = Reader::from_source(bytes).map_err(bad)?;
-    // A tree's networks are about as many as its nodes; good enough for a progress bar.
     let total = u64::from(reader.metadata().node_count);
     let mut facts: HashMap<usize, u32> = HashMap::new();
     let mut seen: Vec<String> = Vec::new();
-    let networks = reader.networks(WithinOptions::default().skip_empty_values()).map_err(bad)?;
+    // Leaves without data count too, or a forged tree of shared nodes could keep us for ever.
+    let options = WithinOptions::default().include_networks_without_data();
+    let networks = reader.networks(options).map_err(bad)?;
     for (count, network) in (0_u64..).zip(networks) {
+        // A binary tree of n nodes has n + 1 leaves.
+        if count > total {
+            return Err(ReadError::Tree(name));
+        }
+        if count.is_multiple_of(65_536) {
+            progress(count, total);
+        }
         let network = network.map_err(bad)?;
         let Some(offset) = network.offset() else { continue };
         let fact = match facts.get(&offset) {
@@ -58,9 +66,6 @@ pub(super) fn read(
                 ranges.push_v6_whole(start.to_bits(), last.to_bits(), fact)?;
             }
             _ => {}
-        }
-        if count.is_multiple_of(65_536) {
-            progress(count.min(total), total);
         }
     }
     if ranges.facts.len() == 1 && !seen.is_empty() {
