@@ -89,3 +89,6 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, CodecError> {
     }
     postcard::from_bytes(payload).map_err(CodecError::Payload)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,10 @@ mod master;
 mod object;
 mod objects;
 mod probe;
+mod quote;
 mod rdata;
 mod records;
+mod redact;
 mod report;
 mod rule;
 mod service;
@@ -88,7 +90,7 @@ pub struct Documents {
 /// # Errors
 /// Every error and warning of the run, in order of file, line and column.
 pub fn load(files: &[SourceFile]) -> Result<Documents, Vec<Diagnostic>> {
-    let mut report = Report::default();
+    let mut report = Report::new(files);
     let mut objects = Objects::default();
     for (index, file) in (0_u32..).zip(files) {
         if is_readable(index, file, files.len(), &mut report) && is_document(&file.path) {
@@ -130,11 +132,8 @@ fn is_readable(index: u32, file: &SourceFile, files: usize, report: &mut Report)
     }
     // The YAML scanner takes NUL for the end, which would hide the rest of the file.
     if let Some(at) = file.text.find('\0') {
-        let before = &file.text[..at];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        let place = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        let span = Span { file: index, line: place(line), column: place(column) };
+        let (line, column) = quote::line_and_column(&file.text, at);
+        let span = Span { file: index, line, column };
         report.error(span, "the file has a NUL character: it is not text");
         report.lose_object();
         return false;

@@ -202,9 +202,9 @@ pub struct HttpRule {
     pub filters: Vec<HttpFilter>,
     /// Weighted backends; empty answers 500 unless a filter answers.
     pub backends: Vec<WeightedBackend>,
-    /// `timeouts.request` in milliseconds.
+    /// `timeouts.request` in milliseconds; 0 means no timeout.
     pub request_timeout_ms: Option<u32>,
-    /// `timeouts.backendRequest` in milliseconds.
+    /// `timeouts.backendRequest` in milliseconds; 0 means no timeout.
     pub backend_timeout_ms: Option<u32>,
 }
 

@@ -285,10 +285,15 @@ pub fn object_name(text: &str) -> Result<(), NameError> {
     if let Some(c) = text.chars().find(bad) {
         return Err(NameError::BadCharacter(c));
     }
-    match text.chars().find(|c| c.is_ascii_alphanumeric()) {
-        Some(_) if !text.starts_with(['-', '.']) && !text.ends_with(['-', '.']) => Ok(()),
-        _ => Err(NameError::BadCharacter('-')),
+    for label in text.split('.') {
+        if label.is_empty() {
+            return Err(NameError::EmptyLabel);
+        }
+        if label.starts_with('-') || label.ends_with('-') {
+            return Err(NameError::BadCharacter('-'));
+        }
     }
+    Ok(())
 }
 
 /// `namespace/name` of a document, unique within its kind.
@@ -322,3 +327,6 @@ impl fmt::Debug for ObjectRef {
         write!(f, "ObjectRef({self})")
     }
 }
+
+#[cfg(test)]
+mod tests;

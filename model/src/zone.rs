@@ -47,6 +47,7 @@ pub struct Soa {
 pub struct NameServer {
     /// Its name.
     pub name: DnsName,
-    /// Its addresses; empty when the name is outside the zone.
+    /// Its addresses; empty when the name is outside the zone. [`Zone::records`] has no address at
+    /// the name of an in-zone server: this is the one place for them.
     pub addresses: Vec<IpAddr>,
 }

@@ -67,6 +67,7 @@ fn write_source(f: &mut fmt::Formatter<'_>, line: &str, column: usize) -> fmt::R
     };
     let shown: String = line.chars().skip(skip).take(SHOWN_CHARS_MAX).collect();
     write!(f, "\n  | {}\n  | ", Printable(shown.trim_end()))?;
+    // A line of a Secret is shown without its values, and the caret may fall behind its end.
     for c in shown.chars().take(before - skip) {
         f.write_str(match c {
             '\t' => "\t",

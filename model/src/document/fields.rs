@@ -16,6 +16,7 @@ pub(super) struct Fields<'n, 't> {
     span: Span,
     entries: &'n [Entry<'t>],
     known: Vec<&'static str>,
+    ignored: Vec<&'static [&'static str]>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
@@ -26,9 +27,13 @@ impl<'n, 't> Fields<'n, 't> {
         report: &mut Report,
     ) -> Option<Self> {
         match &node.value {
-            Value::Map(entries) => {
-                Some(Self { what, span: node.span, entries, known: Vec::with_capacity(16) })
-            }
+            Value::Map(entries) => Some(Self {
+                what,
+                span: node.span,
+                entries,
+                known: Vec::with_capacity(16),
+                ignored: Vec::new(),
+            }),
             Value::List(_) | Value::Scalar(_) => {
                 expected(node, &format!("a mapping ({what})"), report);
                 None
@@ -85,7 +90,7 @@ impl<'n, 't> Fields<'n, 't> {
 
     /// Fields of the upstream schema that change nothing here.
     pub(super) fn ignore(&mut self, keys: &'static [&'static str]) {
-        self.known.extend(keys);
+        self.ignored.push(keys);
     }
 
     /// Fields of the upstream schema whose absence here changes behaviour: taken with a warning.
@@ -128,7 +133,8 @@ impl<'n, 't> Fields<'n, 't> {
     /// Reports every field nobody asked for.
     pub(super) fn finish(self, report: &mut Report) {
         for entry in self.entries {
-            if self.known.iter().any(|key| *key == entry.key) {
+            let is_ignored = || self.ignored.iter().any(|keys| keys.contains(&&*entry.key));
+            if self.known.iter().any(|key| *key == entry.key) || is_ignored() {
                 continue;
             }
             let message = format!("unknown field `{}` in {}", entry.key, self.what);

@@ -19,7 +19,7 @@ use self::hostname::Hostnames;
 use self::names::Names;
 use super::object::Kind;
 use super::objects::{Object, Objects};
-use super::report::{Report, Spanned};
+use super::report::{Report, Span, Spanned};
 use super::{guard, locale_map, site, suggest, zone};
 use crate::gateway::GatewayObjects;
 use crate::geo::Locale;
@@ -131,23 +131,20 @@ fn convert_zones(
 
 /// Reports a key that was there before; says whether it is the first.
 fn first_only<K: Clone + Display + Eq + Hash>(
-    seen: &mut HashMap<K, u32>,
+    seen: &mut HashMap<K, Span>,
     key: &Spanned<K>,
     what: &str,
     report: &mut Report,
 ) -> bool {
     match seen.entry(key.value.clone()) {
         Entry::Vacant(vacant) => {
-            vacant.insert(key.span.line);
+            vacant.insert(key.span);
             true
         }
         Entry::Occupied(first) => {
             let message = format!("{what} `{}` is given twice", key.value);
-            report.error_with_help(
-                key.span,
-                message,
-                format!("the first is on line {}", first.get()),
-            );
+            let help = format!("the first is at {}", report.place(*first.get()));
+            report.error_with_help(key.span, message, help);
             false
         }
     }

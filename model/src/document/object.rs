@@ -168,6 +168,7 @@ fn report_unknown(api_version: &Spanned<Arc<str>>, kind: &Spanned<Arc<str>>, rep
     if of_group.is_empty() {
         let known = KINDS.iter().map(|row| row.0);
         let mut known: Vec<&str> = known.collect();
+        known.sort_unstable();
         known.dedup();
         let help = suggest::help_for(group, "API versions read here", known);
         report.error_with_help(api_version.span, format!("unknown apiVersion `{group}`"), help);

@@ -127,7 +127,7 @@ impl StaticSets {
                 && let Some((other, span)) = self.at(owner).find(|(t, _)| *t != RecordType::CNAME)
             {
                 let message = format!("`{owner}` is a CNAME and cannot have {other} as well");
-                let help = format!("the CNAME is on line {}", set.span.line);
+                let help = format!("the CNAME is at {}", report.place(set.span));
                 report.error_with_help(span, message, help);
             }
         }

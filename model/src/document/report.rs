@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::{FINDINGS_MAX, SourceFile};
+use super::quote::{Lines, Quoted};
+use super::{FINDINGS_MAX, SourceFile, redact};
 
 /// A place in one of the files: line and column from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,7 @@ struct Finding {
 /// The findings of a run.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    paths: Vec<Arc<str>>,
     findings: Vec<Finding>,
     dropped: usize,
     erred: bool,
@@ -38,6 +40,18 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// An empty report about these files.
+    pub(super) fn new(files: &[SourceFile]) -> Self {
+        let paths = files.iter().map(|file| Arc::clone(&file.path)).collect();
+        Self { paths, ..Self::default() }
+    }
+
+    /// A place as helps name it, `path:line`.
+    pub(super) fn place(&self, span: Span) -> String {
+        let path = self.paths.get(span.file as usize).map_or("?", |path| &**path);
+        format!("{path}:{}", span.line)
+    }
+
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
         self.push(span, Severity::Error, message.into(), None);
     }
@@ -96,54 +110,18 @@ impl Report {
         self.findings.sort_by_cached_key(|finding| (path(finding.span), finding.span));
         let mut lines = Lines::default();
         for Finding { span, severity, message, help } in self.findings {
+            let Quoted { line, hides } = lines.find(files, span);
             diagnostics.push(Diagnostic {
                 path: path(span).unwrap_or_else(|| "?".into()),
                 line: span.line,
                 column: span.column,
                 severity,
-                message,
-                source_line: lines.find(files, span),
-                help,
+                message: if hides { redact::message(&message) } else { message },
+                source_line: line,
+                help: if hides { help.map(|help| redact::message(&help)) } else { help },
             });
         }
         diagnostics.dedup();
         diagnostics
     }
-}
-
-/// Walks forward through the lines of one file after another; findings come sorted.
-#[derive(Debug, Default)]
-struct Lines<'f> {
-    file: Option<u32>,
-    rest: &'f str,
-    line: u32,
-    current: Arc<str>,
-}
-
-impl<'f> Lines<'f> {
-    fn find(&mut self, files: &'f [SourceFile], span: Span) -> Arc<str> {
-        if self.file != Some(span.file) {
-            let text = files.get(span.file as usize).map_or("", |file| &file.text);
-            *self = Self { file: Some(span.file), rest: text, line: 0, current: "".into() };
-        }
-        if self.line < span.line {
-            let mut line = "";
-            while self.line < span.line && !self.rest.is_empty() {
-                (line, self.rest) = split_line(self.rest);
-                self.line += 1;
-            }
-            self.current = if self.line == span.line { line.into() } else { "".into() };
-            self.line = span.line;
-        }
-        Arc::clone(&self.current)
-    }
-}
-
-/// The first line without its end, and what follows. YAML ends lines with LF, CR LF or CR
-/// (YAML 1.2.2, section 5.4).
-pub(super) fn split_line(text: &str) -> (&str, &str) {
-    let Some(end) = text.find(['\n', '\r']) else { return (text, "") };
-    let (line, tail) = text.split_at(end);
-    let end_octets = if tail.starts_with("\r\n") { 2 } else { 1 };
-    (line, &tail[end_octets..])
 }

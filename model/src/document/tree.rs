@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use super::report::{Report, Span, split_line};
+use super::quote::split_line;
+use super::report::{Report, Span};
 use super::{ALIAS_NODES_MAX, DEPTH_MAX, NODES_MAX};
 
 /// Up to this many keys a mapping is searched for repeats without an index.
@@ -150,10 +151,23 @@ pub(super) fn read<'t>(
         let mut builder = Builder::new(&place);
         let Err(stop) = builder.run(start.text, report, &mut each) else { return };
         report.lose_object();
-        report.error(stop.span, stop.message);
+        report.error(within(text, stop.span), stop.message);
         let Some(next) = start.after(stop.span.line) else { return };
         start = next;
     }
+}
+
+/// The scanner's end of file may lie on a line that is not there; the last one that is will do.
+fn within(text: &str, span: Span) -> Span {
+    let (mut rest, mut line, mut last) = (text, 0_u32, "");
+    while !rest.is_empty() && line < span.line {
+        (last, rest) = split_line(rest);
+        line += 1;
+    }
+    if line == span.line || line == 0 {
+        return span;
+    }
+    Span { line, column: to_u32(last.chars().count()).saturating_add(1), ..span }
 }
 
 /// The text from some line on.
@@ -394,7 +408,7 @@ fn without_repeats<'t>(mut entries: Vec<Entry<'t>>, report: &mut Report) -> Vec<
 
 fn report_repeat(first: &Entry<'_>, again: &Entry<'_>, report: &mut Report) {
     let message = format!("`{}` is given twice", again.key);
-    let help = format!("the first is on line {}", first.key_span.line);
+    let help = format!("the first is at {}", report.place(first.key_span));
     report.error_with_help(again.key_span, message, help);
 }
 

@@ -91,7 +91,8 @@ fn check_in_zone(zone: &NamedZone, hostname: &Spanned<DnsName>, report: &mut Rep
     let Spanned { value: name, span } = hostname;
     let mut clash = |what: String, other: Span| {
         let message = format!("the hostname `{name}` {what}");
-        report.error_with_help(*span, message, format!("it is on line {}", other.line));
+        let help = format!("it is at {}", report.place(other));
+        report.error_with_help(*span, message, help);
     };
     if let Some((record_type, cut, at)) = zone.checked.sets.cut_at_or_above(name) {
         let is_cut = record_type == RecordType::NS || cut != *name;

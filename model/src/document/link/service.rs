@@ -91,6 +91,7 @@ fn convert_pool(
     report: &mut Report,
 ) -> Vec<SiteId> {
     let SelectorSpec { names: wanted, match_labels, tiers } = selector;
+    let given = wanted.as_ref().map(Vec::len);
     let wanted = wanted.as_ref().map(|wanted| {
         let mut ids = names.sites_named(wanted, report);
         ids.sort_unstable();
@@ -102,7 +103,8 @@ fn convert_pool(
             && tiers.as_ref().is_none_or(|tiers| tiers.contains(&site.tier))
     });
     let pool: Vec<SiteId> = chosen.map(|(id, _)| id).collect();
-    if pool.is_empty() {
+    let all_known = wanted.is_none_or(|ids| Some(ids.len()) == given);
+    if pool.is_empty() && all_known {
         let help = "no client gets an address until a site matches `sites`";
         report.warn(whole, "the pool of this GlobalService is empty", help);
     }
@@ -160,7 +162,7 @@ fn convert_record(
     let (ttl_default_s, origin) = (zone.checked.zone.ns_ttl_s, &zone.checked.zone.apex);
     if let Some((_, at)) = zone.checked.sets.at(owner).find(|(t, _)| *t == record_type.value) {
         let message = format!("`{owner}` has static {} records in its zone", record_type.value);
-        let help = format!("they are on line {}: keep one of both", at.line);
+        let help = format!("they are at {}: keep one of both", report.place(at));
         report.error_with_help(record_type.span, message, help);
         return None;
     }
