@@ -7,6 +7,7 @@
 //! Everything here talks to loopback only, and refuses any other target.
 
 pub mod account;
+pub mod counting;
 pub mod dns_load;
 pub mod geoip2;
 pub mod histogram;
@@ -18,6 +19,7 @@ pub mod random;
 pub mod record;
 pub mod server;
 pub mod slices;
+pub mod snapshot;
 pub mod udp_echo;
 pub mod world;
 

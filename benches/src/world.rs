@@ -65,22 +65,9 @@ pub fn names() -> Vec<String> {
     (0..NAMES).map(|at| format!("h{at}.{ZONE}")).collect()
 }
 
-/// The locale table of the comparison.
-///
-/// # Errors
-/// It cannot be read.
-pub fn table() -> anyhow::Result<LocaleTable> {
-    let locale = |country: &str, lat_cdeg, lon_cdeg| model::geo::Locale {
-        country: model::geo::Country::parse(country),
-        point: Some(model::geo::Point { lat_cdeg, lon_cdeg }),
-        ..model::geo::Locale::default()
-    };
-    let prefixes = [
-        ("1.0.0.0/8".parse()?, locale("CN", 2313, 11326)),
-        ("64.0.0.0/2".parse()?, locale("US", 3734, -12189)),
-        ("80.0.0.0/8".parse()?, locale("DE", 5011, 868)),
-    ];
-    Ok(LocaleTable::from_prefixes(&prefixes, Default::default()))
+/// The locale table of the comparison: the one that ships, and gdnsd gets the same.
+pub fn table() -> LocaleTable {
+    LocaleTable::embedded()
 }
 
 /// Random /24s among those whose country the table knows.
@@ -96,7 +83,8 @@ pub fn clients(table: &LocaleTable, seed: u64) -> Vec<Subnet> {
     tries.filter(known).take(CLIENTS).map(|ip| Subnet::of(ip.into())).collect()
 }
 
-/// Nearside's documents for the name server's comparison.
+/// Nearside's documents for the name server's comparison. Distance alone decides, as in gdnsd's
+/// nearest mode: sites on no carrier and no penalty for borders.
 pub fn dns_documents() -> String {
     let mut text = format!(
         "apiVersion: nearside.dev/v1alpha1\nkind: Zone\nmetadata: {{name: bench}}\nspec:\n  \
@@ -120,7 +108,7 @@ pub fn dns_documents() -> String {
             text,
             "---\napiVersion: nearside.dev/v1alpha1\nkind: GlobalService\n\
              metadata: {{name: s{service}, namespace: bench}}\nspec:\n  hostnames: [{names}]\n  \
-             class: bulk\n  answers: {{max: 1, ttl: 30}}\n"
+             class: bulk\n  steering: {{borderPenaltyMs: 0}}\n  answers: {{max: 1, ttl: 30}}\n"
         );
     }
     text
