@@ -43,6 +43,16 @@ pub(crate) fn contenders(
         arguments: vec![target.to_string()],
         answers_min: 0,
     });
+    if options.includes("dns-serve") {
+        let target = free_address()?;
+        all.push(Contender {
+            name: "dns-serve",
+            target,
+            program: options.program("dns-serve")?,
+            arguments: vec![target.to_string()],
+            answers_min: 1,
+        });
+    }
     if options.includes("nearside") {
         let documents = directory.join("nearside");
         std::fs::create_dir_all(&documents)?;
