@@ -73,7 +73,8 @@ pub fn handle(
     out: &mut [u8],
 ) -> Option<Handled> {
     let us = Identity { udp_octets_max: view.settings.udp_octets_max, nsid: &view.settings.nsid };
-    let query = match message::parse(packet) {
+    let mut name = NameBuf::default();
+    let query = match message::parse(packet, &mut name) {
         Ok(query) => query,
         Err(Refusal::Drop) => return None,
         Err(Refusal::Answer { fault, question_end, edns }) => {
@@ -174,7 +175,7 @@ struct Walk<'v, 'q, 'o> {
 impl<'v> Walk<'v, '_, '_> {
     fn run(&mut self) {
         let zones = &*self.view.zones;
-        let Some(zone) = zones.zone_of(&self.query.name, self.query.record_type) else {
+        let Some(zone) = zones.zone_of(self.query.name, self.query.record_type) else {
             self.verdict.rcode = rcode::REFUSED;
             self.verdict.authoritative = false;
             self.verdict.extended = Some(ExtendedError::NotAuthoritative);
@@ -190,17 +191,16 @@ impl<'v> Walk<'v, '_, '_> {
 
     /// Follows the question's name to the last of its chain.
     fn follow(&mut self, zone: &Zone) -> Outcome<'v> {
-        let question = Current { name: &self.query.name, owner: QUESTION };
+        let question = Current { name: self.query.name, owner: QUESTION };
         let mut outcome = self.step(zone, question);
         if !matches!(outcome, Outcome::Follow(..)) {
             return outcome;
         }
         let zones = &*self.view.zones;
-        // The names of the chain by their keyed hashes: two are equal by chance once in 2^64.
-        let mut seen = [0_u64; CHAIN_MAX + 1];
-        seen[0] = zones.hash(self.query.name.wire());
+        // The names of the chain by their keyed hashes: two are equal by chance once in 2^55.
+        let mut seen = [zones.hash(self.query.name); CHAIN_MAX + 1];
         while let Outcome::Follow(name, offset) = outcome {
-            let hash = zones.hash(name.wire());
+            let hash = zones.hash(&name);
             if seen[..self.chain].contains(&hash) || !zones.is_in(&name, zone) {
                 return Outcome::Done;
             }
@@ -212,8 +212,7 @@ impl<'v> Walk<'v, '_, '_> {
     }
 
     fn step(&mut self, zone: &Zone, current: Current<'_>) -> Outcome<'v> {
-        let zones = &*self.view.zones;
-        match zones.find(zone, current.name) {
+        match self.view.zones.find(zone, current.name) {
             Found::Missing => Outcome::NxDomain,
             Found::Cut(cut) => {
                 Outcome::Referral(cut, self.suffix_pointer(zone, current, cut.name_octets()))

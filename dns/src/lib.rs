@@ -9,6 +9,7 @@ pub mod answer;
 pub mod ede;
 pub mod message;
 mod name;
+mod name_hash;
 mod name_table;
 mod response;
 pub mod server;

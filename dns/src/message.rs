@@ -6,6 +6,8 @@
 //! compression in it, nothing in the answer and authority sections, nothing after the last record.
 
 pub(crate) mod edns;
+#[cfg(test)]
+mod tests;
 
 use model::record::RecordType;
 
@@ -85,7 +87,7 @@ pub struct Query<'a> {
     /// The whole packet; its header and question are echoed.
     pub packet: &'a [u8],
     /// The name asked for, lower-cased; its case is kept in `packet`.
-    pub name: NameBuf,
+    pub name: &'a NameBuf,
     /// The type asked for.
     pub record_type: RecordType,
     /// What the OPT record says, if there is one.
@@ -121,11 +123,12 @@ impl Refusal<'_> {
     }
 }
 
-/// Reads a packet.
+/// Reads a packet. The question's name is kept in `name`, which the caller lends so that nothing of
+/// its size is moved about.
 ///
 /// # Errors
 /// The refusal, when it is not a query to be answered.
-pub fn parse(packet: &[u8]) -> Result<Query<'_>, Refusal<'_>> {
+pub fn parse<'a>(packet: &'a [u8], name: &'a mut NameBuf) -> Result<Query<'a>, Refusal<'a>> {
     let header: &[u8; HEADER_OCTETS] = packet.first_chunk().ok_or(Refusal::Drop)?;
     if header[2] & 0x80 != 0 {
         return Err(Refusal::Drop);
@@ -137,8 +140,7 @@ pub fn parse(packet: &[u8]) -> Result<Query<'_>, Refusal<'_>> {
     if count(4) != 1 {
         return Err(Refusal::bare(Fault::QuestionCount));
     }
-    let name =
-        NameBuf::read(&packet[HEADER_OCTETS..]).ok_or_else(|| Refusal::bare(Fault::Malformed))?;
+    name.refill(&packet[HEADER_OCTETS..]).ok_or_else(|| Refusal::bare(Fault::Malformed))?;
     let name_end = HEADER_OCTETS + name.octet_count();
     let Some(&[type_high, type_low, class_high, class_low]) = packet[name_end..].first_chunk()
     else {
@@ -157,10 +159,10 @@ pub fn parse(packet: &[u8]) -> Result<Query<'_>, Refusal<'_>> {
         return Err(fail(Fault::Malformed, None));
     }
     let option = additional(packet, question_end, count(10)).map_err(|fault| fail(fault, None))?;
-    let edns = match option {
-        None => None,
-        Some(option) => Some(option.read().map_err(|(fault, edns)| fail(fault, Some(edns)))?),
-    };
+    let mut edns = None;
+    if let Some(option) = option {
+        option.read(edns.insert(Edns::default())).map_err(|fault| fail(fault, edns))?;
+    }
     if u16::from_be_bytes([class_high, class_low]) != CLASS_IN {
         return Err(fail(Fault::Class, edns));
     }

@@ -8,6 +8,10 @@ use model::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 
 /// A name has at most 127 labels beside the root: 255 octets, two for each.
 const LABELS_MAX: usize = 127;
+/// Octets of a label that are hashed at once; eight are read at a time, see `BUFFER_OCTETS`.
+const WORD_OCTETS: usize = 7;
+/// A word may be read from the last octet on.
+const BUFFER_OCTETS: usize = NAME_OCTETS_MAX + 8;
 
 /// A lower-case uncompressed name in wire form, root label included.
 ///
@@ -15,20 +19,28 @@ const LABELS_MAX: usize = 127;
 /// the root's last.
 #[derive(Debug, Clone)]
 pub struct NameBuf {
-    octets: [u8; NAME_OCTETS_MAX],
+    octets: [u8; BUFFER_OCTETS],
     starts: [u8; LABELS_MAX + 1],
     len: u8,
     labels: u8,
 }
 
+impl Default for NameBuf {
+    /// The root.
+    fn default() -> Self {
+        Self { octets: [0; BUFFER_OCTETS], starts: [0; LABELS_MAX + 1], len: 1, labels: 0 }
+    }
+}
+
 impl NameBuf {
-    /// Reads the uncompressed name at the start of `octets`. `None` when it is cut short, longer
-    /// than 255 octets, or holds a compression pointer or another label type: a question cannot
-    /// rightly hold one, there is nothing before it to point at.
-    pub fn read(octets: &[u8]) -> Option<Self> {
-        let mut starts = [0; LABELS_MAX + 1];
+    /// Reads the uncompressed name at the start of `octets` in place of the one before. `None`, with
+    /// the old name kept, when it is cut short, longer than 255 octets, or holds a compression
+    /// pointer or another label type: a question cannot rightly hold one, there is nothing before it
+    /// to point at.
+    pub fn refill(&mut self, octets: &[u8]) -> Option<()> {
         let mut at = 0_u8;
         let mut labels = 0_u8;
+        let mut starts = [0; LABELS_MAX + 1];
         loop {
             let length = *octets.get(usize::from(at))?;
             if usize::from(length) > LABEL_OCTETS_MAX {
@@ -41,10 +53,17 @@ impl NameBuf {
             }
             labels += 1;
         }
-        let mut name = Self { octets: [0; NAME_OCTETS_MAX], starts, len: at, labels };
-        let wire = name.octets.get_mut(..usize::from(at))?;
-        wire.copy_from_slice(octets.get(..usize::from(at))?);
-        wire.make_ascii_lowercase();
+        let name = self.octets.get_mut(..usize::from(at))?;
+        name.copy_from_slice(octets.get(..usize::from(at))?);
+        name.make_ascii_lowercase();
+        (self.starts, self.len, self.labels) = (starts, at, labels);
+        Some(())
+    }
+
+    /// Reads the uncompressed name at the start of `octets`, as [`NameBuf::refill`] does.
+    pub fn read(octets: &[u8]) -> Option<Self> {
+        let mut name = Self::default();
+        name.refill(octets)?;
         Some(name)
     }
 
@@ -76,5 +95,31 @@ impl NameBuf {
     pub fn suffix(&self, labels: u8) -> &[u8] {
         let skipped = usize::from(self.labels.saturating_sub(labels));
         &self.octets[usize::from(self.starts[skipped])..usize::from(self.len)]
+    }
+
+    /// The label that stands before the last `labels` labels, its length octet included. Empty when
+    /// the name has no more than those.
+    pub(crate) fn label_before(&self, labels: u8) -> &[u8] {
+        let (start, end) = self.bounds_before(labels);
+        &self.octets[start..end]
+    }
+
+    /// Gives the same label to `take` as numbers of seven octets, the last filled up with zeros.
+    pub(crate) fn each_word_before(&self, labels: u8, mut take: impl FnMut(u64)) {
+        let (mut at, end) = self.bounds_before(labels);
+        while at < end {
+            let octets = (end - at).min(WORD_OCTETS);
+            let mut word = [0; 8];
+            word.copy_from_slice(&self.octets[at..at + 8]);
+            take(u64::from_le_bytes(word) & (u64::MAX >> (64 - 8 * octets)));
+            at += octets;
+        }
+    }
+
+    fn bounds_before(&self, labels: u8) -> (usize, usize) {
+        match self.labels.checked_sub(labels + 1).map(usize::from) {
+            Some(place) => (self.starts[place].into(), self.starts[place + 1].into()),
+            None => (0, 0),
+        }
     }
 }

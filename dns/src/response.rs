@@ -264,9 +264,14 @@ impl<'o> Response<'o> {
         self.put(&[0, type_high, type_low, size_high, size_low, high, 0, flags, 0, 0, 0])?;
         if let Some(subnet) = edns.subnet {
             let sent = subnet.sent();
-            self.put_option_head(edns::OPTION_SUBNET, SUBNET_HEAD_OCTETS + sent.len())?;
+            let length = u16::try_from(SUBNET_HEAD_OCTETS + sent.len()).map_err(|_| Full)?;
+            let [len_high, len_low] = length.to_be_bytes();
+            let [code_high, code_low] = edns::OPTION_SUBNET.to_be_bytes();
             let [family_high, family_low] = subnet.family.to_be_bytes();
-            self.put(&[family_high, family_low, subnet.source_len, verdict.scope_len])?;
+            let (source_len, scope_len) = (subnet.source_len, verdict.scope_len);
+            let head = [code_high, code_low, len_high, len_low];
+            let [a, b, c, d] = head;
+            self.put(&[a, b, c, d, family_high, family_low, source_len, scope_len])?;
             self.put(sent)?;
         }
         if edns.nsid && !us.nsid.is_empty() {

@@ -1,14 +1,11 @@
 //! Every zone of a policy, rendered for the wire, and the search for a name in them.
 //!
 //! One node per name that exists, empty non-terminals included; per node its record sets with
-//! their octets already laid out, and what lies above it (a cut or a DNAME) worked out when the
-//! zones are built. A search is therefore a hash per name length tried: one for the apex, one for
-//! a name that exists, a few for one that does not. What it finds is an enum of outcomes, and what
-//! to write for each is `answer`'s affair.
+//! their octets already laid out. A search finds the apex and then goes down label by label until it
+//! meets the name, a cut, a DNAME, or nothing; the hash goes on from label to label, so every octet
+//! is hashed once. What it finds is an enum, and what to write for each is `answer`'s affair.
 
 mod build;
-
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 use model::record::RecordType;
 use model::service::ServiceId;
@@ -17,11 +14,8 @@ pub use build::BuildError;
 pub(crate) use build::RDATA_AT;
 
 use crate::name::NameBuf;
+use crate::name_hash::{HashKey, NameHash};
 use crate::name_table::{NONE, NameTable};
-
-/// The odd constant of Fibonacci hashing (2^64 / golden ratio); spreads zone numbers over the hash,
-/// which is secret already.
-const ZONE_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A stretch of one of the arenas.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,10 +33,10 @@ impl Span {
 /// The zones. Built once per policy and shared by every view of it.
 #[derive(Debug)]
 pub(crate) struct ZoneSet {
-    hasher: RandomState,
+    key: HashKey,
     /// Apex -> index into `zones`.
     apexes: NameTable,
-    /// (Zone, name) -> index into `nodes`.
+    /// (Parent, label) -> index into `nodes`.
     names: NameTable,
     zones: Vec<Zone>,
     nodes: Vec<Node>,
@@ -50,7 +44,8 @@ pub(crate) struct ZoneSet {
     glue: Vec<Glue>,
     octets: Vec<u8>,
     patches: Vec<u32>,
-    apex_labels_max: u8,
+    /// Bit `n` is set when some apex has `n` labels.
+    apex_labels: u128,
 }
 
 /// One zone.
@@ -61,6 +56,8 @@ pub(crate) struct Zone {
     /// Octets of the apex in wire form.
     pub(crate) apex_octets: u8,
     apex_labels: u8,
+    /// The apex's hash.
+    hash: NameHash,
     /// The most labels any name of the zone has; a longer one cannot be in it.
     labels_max: u8,
     soa_negative: Set,
@@ -68,15 +65,11 @@ pub(crate) struct Zone {
 }
 
 /// A name that exists.
-///
-/// Invariant: a node's parent has a smaller index, up to the zone's apex.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     name: Span,
     zone: u32,
     parent: u32,
-    /// The uppermost cut or DNAME strictly above it, or `NONE`.
-    above: u32,
     /// Its `*` child, or `NONE`.
     wildcard: u32,
     sets: Span,
@@ -166,25 +159,30 @@ impl ZoneSet {
     /// The zone with the longest apex that `name` is in. A DS question at an apex belongs to the
     /// parent's zone when we serve it too (RFC 4035, section 3.1.4.1).
     pub(crate) fn zone_of(&self, name: &NameBuf, record_type: RecordType) -> Option<&Zone> {
-        let mut labels = name.label_count().min(self.apex_labels_max);
-        let mut child = None;
-        loop {
-            let suffix = name.suffix(labels);
-            let is_apex = |id: u32| {
-                self.zones.get(id as usize).is_some_and(|zone| self.name_of(zone.apex) == suffix)
-            };
-            if let Some(id) = self.apexes.find(self.hash(suffix), is_apex) {
-                let zone = self.zones.get(id as usize);
-                if record_type != RecordType::DS || labels < name.label_count() {
-                    return zone;
-                }
-                child = zone;
+        let mut found = None;
+        let mut hash = HashKey::root();
+        for labels in 0..=name.label_count() {
+            // The apexes of this length and of longer ones.
+            let lengths = self.apex_labels >> labels;
+            if lengths & 1 == 1
+                && let Some(zone) = self.zone_at(name.suffix(labels), hash)
+                && (record_type != RecordType::DS || labels < name.label_count() || found.is_none())
+            {
+                found = Some(zone);
             }
-            if labels == 0 {
-                return child;
+            if lengths <= 1 {
+                break;
             }
-            labels -= 1;
+            hash = self.key.extend(hash, name, labels);
         }
+        found
+    }
+
+    fn zone_at(&self, apex: &[u8], hash: NameHash) -> Option<&Zone> {
+        let is_apex = |id: u32| {
+            self.zones.get(id as usize).is_some_and(|zone| self.name_of(zone.apex) == apex)
+        };
+        self.zones.get(self.apexes.find(self.key.bits(hash), is_apex)? as usize)
     }
 
     /// Whether `name` lies in exactly this zone: not outside it, not in a deeper one of ours.
@@ -194,39 +192,34 @@ impl ZoneSet {
 
     /// Finds a name in a zone that it is within.
     pub(crate) fn find(&self, zone: &Zone, name: &NameBuf) -> Found<'_> {
-        let labels = name.label_count();
-        let mut tried = labels.min(zone.labels_max);
-        if tried == labels {
-            if let Some(node) = self.node(zone, name.wire()) {
-                return self.below(node).unwrap_or(Found::Node(node));
+        let mut hash = zone.hash;
+        let mut id = zone.apex;
+        for depth in zone.apex_labels..=name.label_count() {
+            let Some(node) = self.nodes.get(id as usize) else { break };
+            if depth == name.label_count() {
+                return Found::Node(node);
             }
-            tried = tried.saturating_sub(1);
-        }
-        // Names of a zone are closed upwards, so the first suffix that exists is the closest
-        // encloser (RFC 4592, section 3.3.1); the apex always exists.
-        while tried >= zone.apex_labels {
-            let Some(encloser) = self.node(zone, name.suffix(tried)) else {
-                if tried == 0 {
-                    break;
-                }
-                tried -= 1;
-                continue;
+            if node.is_cut {
+                return Found::Cut(node);
+            }
+            if node.has_dname {
+                return Found::Dname(node);
+            }
+            let mut child = None;
+            if depth < zone.labels_max {
+                hash = self.key.extend(hash, name, depth);
+                child = self.child(id, name.label_before(depth), hash);
+            }
+            // Names of a zone are closed upwards, so the last node that exists is the closest
+            // encloser (RFC 4592, section 3.3.1).
+            let Some(child) = child else {
+                let is_next = depth + 1 == name.label_count();
+                return match self.nodes.get(node.wildcard as usize) {
+                    Some(wildcard) if is_next || !wildcard.one_label => Found::Node(wildcard),
+                    _ => Found::Missing,
+                };
             };
-            if let Some(redirected) = self.below(encloser) {
-                return redirected;
-            }
-            if encloser.is_cut {
-                return Found::Cut(encloser);
-            }
-            if encloser.has_dname {
-                return Found::Dname(encloser);
-            }
-            return match self.nodes.get(encloser.wildcard as usize) {
-                Some(wildcard) if !wildcard.one_label || labels == tried + 1 => {
-                    Found::Node(wildcard)
-                }
-                _ => Found::Missing,
-            };
+            id = child;
         }
         Found::Missing
     }
@@ -287,19 +280,25 @@ impl ZoneSet {
         }
     }
 
-    /// What shadows a node: the cut or DNAME above it.
-    fn below(&self, node: &Node) -> Option<Found<'_>> {
-        let above = self.nodes.get(node.above as usize)?;
-        Some(if above.is_cut { Found::Cut(above) } else { Found::Dname(above) })
+    /// The node of a name of the zone, however deep below cuts it lies.
+    fn node(&self, zone: &Zone, name: &NameBuf) -> Option<u32> {
+        let mut hash = zone.hash;
+        let mut id = zone.apex;
+        for depth in zone.apex_labels..name.label_count() {
+            hash = self.key.extend(hash, name, depth);
+            id = self.child(id, name.label_before(depth), hash)?;
+        }
+        Some(id)
     }
 
-    fn node(&self, zone: &Zone, name: &[u8]) -> Option<&Node> {
-        let id = self.names.find(self.hash_in(zone.id, name), |id| {
+    /// The child of a node by its label, with the hash of the child's whole name.
+    fn child(&self, parent: u32, label: &[u8], hash: NameHash) -> Option<u32> {
+        self.names.find(self.key.bits(hash), |id| {
             self.nodes.get(id as usize).is_some_and(|node| {
-                node.zone == zone.id && self.octets.get(node.name.range()) == Some(name)
+                let name = self.octets.get(node.name.range());
+                node.parent == parent && name.is_some_and(|name| name.starts_with(label))
             })
-        })?;
-        self.nodes.get(id as usize)
+        })
     }
 
     fn name_of(&self, node: u32) -> &[u8] {
@@ -307,14 +306,8 @@ impl ZoneSet {
         name.and_then(|range| self.octets.get(range)).unwrap_or_default()
     }
 
-    /// The keyed hash of a name.
-    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(name);
-        hasher.finish()
-    }
-
-    fn hash_in(&self, zone: u32, name: &[u8]) -> u64 {
-        self.hash(name) ^ u64::from(zone).wrapping_mul(ZONE_SPREAD)
+    /// The keyed hash of a name by itself.
+    pub(crate) fn hash(&self, name: &NameBuf) -> NameHash {
+        self.key.whole(name)
     }
 }

@@ -98,38 +98,36 @@ pub(super) struct RawOption<'a> {
 }
 
 impl<'a> RawOption<'a> {
-    /// Reads the options. A fault comes with what an answer's OPT needs, but never with a subnet.
-    pub(super) fn read(&self) -> Result<Edns<'a>, (Fault, Edns<'a>)> {
+    /// Reads the record into `edns`. After a fault it holds what an answer's OPT needs, but never a
+    /// subnet.
+    pub(super) fn read(&self, edns: &mut Edns<'a>) -> Result<(), Fault> {
         let [_, _, size_high, size_low, _, version, flags, ..] = *self.fixed;
-        let bare = Edns {
-            udp_octets_max: u16::from_be_bytes([size_high, size_low]),
-            dnssec_ok: flags & DNSSEC_OK != 0,
-            ..Edns::default()
-        };
+        edns.udp_octets_max = u16::from_be_bytes([size_high, size_low]);
+        edns.dnssec_ok = flags & DNSSEC_OK != 0;
         // Options of a version we do not know may mean anything: they are not read.
         if version != 0 {
-            return Err((Fault::Version, bare));
+            return Err(Fault::Version);
         }
-        let mut edns = bare;
-        let mut rest = self.rdata;
-        while !rest.is_empty() {
-            let Some((&[code_high, code_low, len_high, len_low], tail)) = rest.split_first_chunk()
-            else {
-                return Err((Fault::Malformed, bare));
-            };
-            let length = usize::from(u16::from_be_bytes([len_high, len_low]));
-            let Some((value, tail)) = tail.split_at_checked(length) else {
-                return Err((Fault::Malformed, bare));
-            };
-            edns.take(u16::from_be_bytes([code_high, code_low]), value)
-                .map_err(|fault| (fault, bare))?;
-            rest = tail;
+        let read = edns.read_options(self.rdata);
+        if read.is_err() {
+            (edns.subnet, edns.nsid, edns.cookie) = (None, false, None);
         }
-        Ok(edns)
+        read
     }
 }
 
 impl<'a> Edns<'a> {
+    fn read_options(&mut self, mut rest: &'a [u8]) -> Result<(), Fault> {
+        while let Some((&[code_high, code_low, len_high, len_low], tail)) = rest.split_first_chunk()
+        {
+            let length = usize::from(u16::from_be_bytes([len_high, len_low]));
+            let (value, tail) = tail.split_at_checked(length).ok_or(Fault::Malformed)?;
+            self.take(u16::from_be_bytes([code_high, code_low]), value)?;
+            rest = tail;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(Fault::Malformed) }
+    }
+
     fn take(&mut self, code: u16, value: &'a [u8]) -> Result<(), Fault> {
         match code {
             OPTION_SUBNET => {

@@ -1,7 +1,7 @@
 //! Renders a policy's zones: nodes, sets with their octets, what shadows what, glue.
 //!
-//! Names are interned parents first, so that one pass in index order settles cuts, DNAMEs and
-//! wildcards. Names in rdata are cut short with a pointer to the zone's apex, the one name that
+//! Names are interned with all their ancestors, so that a search can go down label by label. Names
+//! in rdata are cut short with a pointer to the zone's apex, the one name that
 //! every question of the zone holds; where it is in a packet is patched in when a set is written.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use model::record::{RecordSet, RecordType};
 
 use super::{Glue, Node, Set, Span, Zone, ZoneSet};
 use crate::name::NameBuf;
+use crate::name_hash::HashKey;
 use crate::name_table::{NONE, NameTable};
 
 /// Where the rdata of a set's record starts: owner pointer, type, class, TTL, length.
@@ -45,15 +46,15 @@ struct Draft<'a> {
 }
 
 impl ZoneSet {
-    /// Renders every zone of a policy. `serial` goes into every SOA; `hasher` should be keyed at
-    /// random, since it decides whether names can be made to collide.
+    /// Renders every zone of a policy. `serial` goes into every SOA; `random` should be keyed
+    /// at random, since it decides whether names can be made to collide.
     pub(crate) fn build(
         policy: &Policy,
         serial: u32,
-        hasher: &RandomState,
+        random: &RandomState,
     ) -> Result<Self, BuildError> {
         let mut set = Self {
-            hasher: hasher.clone(),
+            key: HashKey::of(random),
             apexes: NameTable::default(),
             names: NameTable::default(),
             zones: Vec::with_capacity(policy.zones.len()),
@@ -62,7 +63,7 @@ impl ZoneSet {
             glue: Vec::new(),
             octets: Vec::new(),
             patches: Vec::new(),
-            apex_labels_max: 0,
+            apex_labels: 0,
         };
         let mut drafts = Vec::new();
         for zone in &policy.zones {
@@ -84,20 +85,20 @@ impl ZoneSet {
     ) -> Result<(), BuildError> {
         let id = number(self.zones.len())?;
         let apex_wire = zone.apex.as_wire();
-        let apex_labels =
-            u8::try_from(zone.apex.label_count()).map_err(|_| BuildError::TooLarge)?;
+        let apex = name_buf(&zone.apex);
+        let (apex_labels, hash) = (apex.label_count(), self.key.whole(&apex));
         self.zones.push(Zone {
             id,
             apex: number(self.nodes.len())?,
             apex_octets: u8::try_from(apex_wire.len()).map_err(|_| BuildError::TooLarge)?,
             apex_labels,
+            hash,
             labels_max: apex_labels,
             soa_negative: Set::default(),
             name_servers: Set::default(),
         });
-        let hash = self.hash(apex_wire);
-        self.apexes.insert(hash, id);
-        self.apex_labels_max = self.apex_labels_max.max(apex_labels);
+        self.apexes.insert(self.key.bits(hash), id);
+        self.apex_labels |= 1 << apex_labels;
         let apex = self.add_node(id, apex_wire, NONE)?;
 
         let draft = |record_type: RecordType, ttl_s, rdata| Draft {
@@ -118,7 +119,7 @@ impl ZoneSet {
             if !server.name.is_within(&zone.apex) {
                 continue;
             }
-            let node = self.intern(id, server.name.as_wire())?;
+            let node = self.intern(id, &server.name)?;
             for ip in &server.addresses {
                 let (record_type, rdata) = match ip {
                     IpAddr::V4(ip) => (RecordType::A, ip.octets().to_vec()),
@@ -138,7 +139,7 @@ impl ZoneSet {
         records: &'a RecordSet,
         drafts: &mut Vec<Draft<'a>>,
     ) -> Result<(), BuildError> {
-        let node = self.intern(zone, records.owner.as_wire())?;
+        let node = self.intern(zone, &records.owner)?;
         drafts.extend(records.rdata.iter().map(|rdata| Draft {
             node,
             record_type: records.record_type.0,
@@ -157,7 +158,7 @@ impl ZoneSet {
         for (id, service) in policy.services() {
             for hostname in &service.hostnames {
                 let Some(zone) = self.zone_id(hostname) else { continue };
-                let node = self.intern(zone, hostname.as_wire())?;
+                let node = self.intern(zone, hostname)?;
                 if let Some(node) = self.nodes.get_mut(node as usize) {
                     node.service = id.0;
                 }
@@ -181,25 +182,30 @@ impl ZoneSet {
     }
 
     fn zone_id(&self, name: &DnsName) -> Option<u32> {
-        self.zone_of(&NameBuf::read(name.as_wire())?, RecordType::A).map(|zone| zone.id)
+        self.zone_of(&name_buf(name), RecordType::A).map(|zone| zone.id)
     }
 
     /// The node of a name within its zone, made with its ancestors if need be.
-    fn intern(&mut self, zone_id: u32, name: &[u8]) -> Result<u32, BuildError> {
-        let hash = self.hash_in(zone_id, name);
-        let same = |id: u32| self.nodes[id as usize].zone == zone_id && self.name_of(id) == name;
-        if let Some(id) = self.names.find(hash, same) {
-            return Ok(id);
+    fn intern(&mut self, zone_id: u32, name: &DnsName) -> Result<u32, BuildError> {
+        let name = name_buf(name);
+        let Zone { apex, apex_labels, mut hash, .. } = self.zones[zone_id as usize];
+        let mut id = apex;
+        for depth in apex_labels..name.label_count() {
+            hash = self.key.extend(hash, &name, depth);
+            id = match self.child(id, name.label_before(depth), hash) {
+                Some(child) => child,
+                None => {
+                    let child = self.add_node(zone_id, name.suffix(depth + 1), id)?;
+                    self.names.insert(self.key.bits(hash), child);
+                    child
+                }
+            };
         }
-        let first = name.first().map_or(0, |&length| 1 + usize::from(length));
-        let parent = self.intern(zone_id, &name[first..])?;
-        self.add_node(zone_id, name, parent)
+        Ok(id)
     }
 
     fn add_node(&mut self, zone_id: u32, name: &[u8], parent: u32) -> Result<u32, BuildError> {
         let id = number(self.nodes.len())?;
-        let hash = self.hash_in(zone_id, name);
-        self.names.insert(hash, id);
         let start = number(self.octets.len())?;
         self.octets.extend_from_slice(name);
         let zone = &mut self.zones[zone_id as usize];
@@ -212,7 +218,6 @@ impl ZoneSet {
             name: Span { start, len: number(name.len())? },
             zone: zone_id,
             parent,
-            above: NONE,
             wildcard: NONE,
             sets: Span::default(),
             service: NONE,
@@ -308,24 +313,19 @@ impl ZoneSet {
         Ok(())
     }
 
-    /// Settles cuts, DNAMEs and wildcards, parents first.
+    /// Settles what is a cut, has a DNAME or a wildcard.
     fn link(&mut self) -> Result<(), BuildError> {
         for id in 0..self.nodes.len() {
             let node = self.nodes[id];
             let is_apex = node.parent == NONE;
             let is_cut = !is_apex && self.set(&node, RecordType::NS).is_some();
             let has_dname = self.set(&node, RecordType::DNAME).is_some();
-            let above = match self.nodes.get(node.parent as usize) {
-                Some(parent) if parent.above != NONE => parent.above,
-                Some(parent) if parent.is_cut || parent.has_dname => node.parent,
-                None | Some(_) => NONE,
-            };
             let is_wildcard = self.octets[node.name.range()].starts_with(b"\x01*");
             if is_wildcard && !is_apex {
                 self.nodes[node.parent as usize].wildcard = number(id)?;
             }
             let node = &mut self.nodes[id];
-            (node.is_cut, node.has_dname, node.above) = (is_cut, has_dname, above);
+            (node.is_cut, node.has_dname) = (is_cut, has_dname);
             node.one_label &= node.service != NONE;
         }
         Ok(())
@@ -382,7 +382,12 @@ impl ZoneSet {
             let rdata_at = at + RDATA_AT;
             at = rdata_at + usize::from(u16::from_be_bytes([high, low]));
             let Some(server) = self.expand(&zone, &body[rdata_at..at]) else { continue };
-            let Some(node) = self.node(&zone, server.wire()) else { continue };
+            // A name out of the zone is not to be taken for one in it.
+            if server.suffix(zone.apex_labels) != self.name_of(zone.apex) {
+                continue;
+            }
+            let Some(node) = self.node(&zone, &server) else { continue };
+            let node = &self.nodes[node as usize];
             let required = cut.is_cut && server.suffix(cut.labels) == cut_name;
             for set_at in node.sets.range() {
                 let record_type = RecordType(self.sets[set_at].record_type);
@@ -416,6 +421,11 @@ fn soa_rdata(zone: &model::zone::Zone, serial: u32) -> Vec<u8> {
         rdata.extend_from_slice(&field.to_be_bytes());
     }
     rdata
+}
+
+#[expect(clippy::expect_used, reason = "a `DnsName` holds a valid name")]
+fn name_buf(name: &DnsName) -> NameBuf {
+    NameBuf::read(name.as_wire()).expect("a valid name")
 }
 
 fn number(count: usize) -> Result<u32, BuildError> {
