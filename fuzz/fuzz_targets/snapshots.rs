@@ -1,0 +1,47 @@
+//! Snapshots: a frame is taken whole or refused, and what was taken survives another round trip.
+//!
+//! The first octet of the input chooses: the rest is a frame, or a payload under a right checksum, or
+//! changes to the payload of a sound snapshot (three octets each: where, and what).
+#![no_main]
+
+use std::sync::OnceLock;
+
+use libfuzzer_sys::fuzz_target;
+use model::codec::{FORMAT, MAGIC, decode, encode};
+use steering::Snapshot;
+
+/// Magic, format, length and checksum of a frame.
+const HEAD_OCTETS: usize = 8 + 2 + 8 + 32;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choice, rest)) = input.split_first() else { return };
+    let frame = match choice % 3 {
+        0 => rest.to_vec(),
+        1 => sealed(rest),
+        _ => sealed(&changed(rest)),
+    };
+    let Ok(snapshot) = decode::<Snapshot>(&frame) else { return };
+    let again = encode(&snapshot).expect("what was decoded can be encoded");
+    let twice = encode(&decode::<Snapshot>(&again).expect("and decoded again"));
+    assert_eq!(twice.expect("and encoded again"), again);
+});
+
+fn sealed(payload: &[u8]) -> Vec<u8> {
+    let mut frame = MAGIC.to_vec();
+    frame.extend(FORMAT.to_le_bytes());
+    frame.extend((payload.len() as u64).to_le_bytes());
+    frame.extend(blake3::hash(payload).as_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn changed(changes: &[u8]) -> Vec<u8> {
+    static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
+    let sound = SOUND.get_or_init(|| encode(&fuzz::world()).expect("the world can be encoded"));
+    let mut payload = sound[HEAD_OCTETS..].to_vec();
+    for change in changes.chunks_exact(3) {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % payload.len();
+        payload[at] = change[2];
+    }
+    payload
+}
