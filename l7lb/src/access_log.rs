@@ -156,3 +156,6 @@ pub(crate) fn rfc3339(since_epoch: Duration) -> String {
     );
     text
 }
+
+#[cfg(test)]
+mod tests;

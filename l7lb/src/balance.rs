@@ -122,3 +122,6 @@ fn two_choices(
     let cheaper = endpoints[second].cost(now) < endpoints[first].cost(now);
     Some(&endpoints[if cheaper { second } else { first }])
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,3 +71,6 @@ impl Breaker {
         self.ejected_until
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,11 @@ impl Chunks {
         Self { state, line: 0, digits: 0, left: octets as u64 }
     }
 
+    /// Whether the head has not passed yet.
+    pub(crate) fn is_before_body(&self) -> bool {
+        self.state == State::Head
+    }
+
     /// Whether the last empty line has been seen.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
@@ -119,3 +124,6 @@ impl Chunks {
 fn text(octet: u8) -> bool {
     octet == b'\t' || (octet >= 0x20 && octet != 0x7f)
 }
+
+#[cfg(test)]
+mod tests;

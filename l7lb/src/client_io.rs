@@ -337,8 +337,14 @@ impl ClientIo {
             Phase::Chunked(chunks) => {
                 // Follow only what fits, so that the state is that of the octets handed over.
                 let fits = self.held.len().min(self.taken + buf.remaining());
+                let unseen = chunks.is_before_body();
                 match chunks.advance(&self.held[self.taken..fits]) {
                     Ok(count) => count,
+                    // Pingora knows nothing of the request yet.
+                    Err(fault) if unseen => {
+                        self.refuse(fault);
+                        return Poll::Ready(Ok(()));
+                    }
                     Err(_) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 }
             }
@@ -445,13 +451,19 @@ impl AsyncRead for ClientIo {
                 (false, Framing::Chunked) => Phase::Chunked(Chunks::after_head(head.octets)),
             };
         }
+        if matches!(this.phase, Phase::Length(_) | Phase::Chunked(_)) {
+            let before = buf.filled().len();
+            ready!(this.poll_body(cx, buf))?;
+            if buf.filled().len() > before || !matches!(this.phase, Phase::Refuse(_)) {
+                return Poll::Ready(Ok(()));
+            }
+        }
         match &this.phase {
             Phase::Refuse(_) => {
                 ready!(this.poll_refuse(cx));
                 this.phase = Phase::Closed;
                 Poll::Ready(Ok(()))
             }
-            Phase::Length(_) | Phase::Chunked(_) => this.poll_body(cx, buf),
             Phase::Done => this.poll_done(cx),
             Phase::Through if this.waiting().is_empty() => {
                 let before = buf.filled().len();
@@ -463,7 +475,9 @@ impl AsyncRead for ClientIo {
                 this.hand_over(buf, usize::MAX);
                 Poll::Ready(Ok(()))
             }
-            Phase::Head(_) | Phase::Closed => Poll::Ready(Ok(())),
+            Phase::Head(_) | Phase::Length(_) | Phase::Chunked(_) | Phase::Closed => {
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }

@@ -118,3 +118,6 @@ fn element(peer: IpAddr, hop: &Hop<'_>) -> String {
     let _ = write!(text, ";proto={}", hop.scheme.as_str());
     text
 }
+
+#[cfg(test)]
+mod tests;

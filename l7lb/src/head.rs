@@ -344,3 +344,6 @@ fn decimal(value: &[u8]) -> Option<u64> {
 pub(crate) fn is_token(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,3 +51,6 @@ pub(crate) fn parse(authority: &str) -> Option<Host<'_>> {
     };
     Some(Host { name, port })
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ mod head;
 mod header_edit;
 mod host;
 mod ledger;
+mod origin_io;
 mod path;
 mod proxy;
 mod random;

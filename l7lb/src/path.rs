@@ -93,3 +93,6 @@ fn unreserved_escape(text: &str) -> Option<u8> {
     let octet = hex(*octets.get(1)?)? * 16 + hex(*octets.get(2)?)?;
     (octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)).then_some(octet)
 }
+
+#[cfg(test)]
+mod tests;

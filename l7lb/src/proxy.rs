@@ -28,6 +28,7 @@ use crate::endpoint::Outcome;
 use crate::forward::{self, Hop, Trust};
 use crate::head::{Fault, refused_method, split_absolute};
 use crate::ledger::Ledger;
+use crate::origin_io::UpgradeConnector;
 use crate::retry::{Budget, RETRIES_MAX};
 use crate::rewrite;
 use crate::route::{RequestParts, Target};
@@ -178,7 +179,12 @@ impl Proxy {
         let limit = limit.map(|ms| Duration::from_millis(u64::from(ms)));
         let idle = if upgrade { UPGRADED_IDLE } else { self.shared.origin.read };
         let connect = self.shared.origin.connect;
-        peer.options.connection_timeout = Some(limit.map_or(connect, |limit| limit.min(connect)));
+        let connect = limit.map_or(connect, |limit| limit.min(connect));
+        if upgrade {
+            peer.options.custom_l4 = Some(Arc::new(UpgradeConnector { within: connect }));
+            peer.group_key = 2;
+        }
+        peer.options.connection_timeout = Some(connect);
         peer.options.read_timeout = Some(limit.unwrap_or(idle));
         peer.options.write_timeout = Some(idle);
         peer.options.idle_timeout = Some(ORIGIN_IDLE);

@@ -77,3 +77,6 @@ fn prefix_of(client: IpAddr) -> Option<IpNet> {
     let length = if client.is_ipv4() { 24 } else { 48 };
     IpNet::new(client, length).ok().map(|net| net.trunc())
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,6 @@ impl Budget {
         let _ = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,6 @@ pub(crate) fn redirect(redirect: &Redirect, at: &Location<'_>) -> String {
     }
     location
 }
+
+#[cfg(test)]
+mod tests;

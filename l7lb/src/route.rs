@@ -296,3 +296,6 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
         Some(escape.unwrap_or(if octet == b'+' { b' ' } else { octet }))
     })
 }
+
+#[cfg(test)]
+mod tests;

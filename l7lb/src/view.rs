@@ -138,3 +138,6 @@ fn cluster(
         total: u32::try_from(seen.len()).unwrap_or(u32::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Lines and their time.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+#[test]
+fn wall_time_is_written_as_a_date() {
+    let cases = [
+        (0, 0, "1970-01-01T00:00:00.000Z"),
+        (951_782_400, 0, "2000-02-29T00:00:00.000Z"),
+        (1_709_251_199, 999, "2024-02-29T23:59:59.999Z"),
+        (1_735_689_600, 5, "2025-01-01T00:00:00.005Z"),
+        (4_107_542_400, 0, "2100-03-01T00:00:00.000Z"),
+    ];
+    for (seconds, millis, text) in cases {
+        let time = Duration::from_secs(seconds) + Duration::from_millis(millis);
+        assert_eq!(rfc3339(time), text);
+    }
+}
+
+fn record(path: &str) -> Record<'_> {
+    Record {
+        time: rfc3339(Duration::ZERO),
+        site: "s",
+        client: "192.0.2.1".parse().unwrap(),
+        method: "GET",
+        host: "a.example",
+        path,
+        scheme: "https",
+        protocol: "HTTP/2",
+        status: 200,
+        body_octets: 3,
+        duration_us: 7,
+        backend_us: Some(5),
+        route: Some("r"),
+        endpoint: Some("127.0.0.1:80".parse().unwrap()),
+        retries: 1,
+        reason: "forwarded",
+    }
+}
+
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Memory {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_is_one_object_and_nothing_breaks_out_of_it() {
+    let memory = Memory::default();
+    let (sink, thread) = LogSink::start(AccessLog::To(Box::new(memory.clone()))).unwrap();
+    assert!(sink.is_on());
+    sink.write(&record("/a\"\n{"));
+    drop(sink);
+    thread.unwrap().join().unwrap();
+    let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"time":"1970-01-01T00:00:00.000Z","site":"s","client":"192.0.2.1","method":"GET","#,
+            r#""host":"a.example","path":"/a\"\n{","scheme":"https","protocol":"HTTP/2","#,
+            r#""status":200,"body_octets":3,"duration_us":7,"backend_us":5,"route":"r","#,
+            r#""endpoint":"127.0.0.1:80","retries":1,"reason":"forwarded"}"#,
+            "\n",
+        ),
+    );
+}
+
+/// Blocks its writer until told.
+struct Stuck(Receiver<()>);
+
+impl io::Write for Stuck {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(octets.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stuck_writer_costs_lines_and_not_requests() {
+    let (go, stuck) = std::sync::mpsc::channel();
+    let (sink, thread) = LogSink::start(AccessLog::To(Box::new(Stuck(stuck)))).unwrap();
+    for _ in 0..LINES_MAX + 10_000 {
+        sink.write(&record("/"));
+    }
+    // Beyond the queue only what the writer took into its buffer before it was stuck went in.
+    assert!(sink.dropped() > 0);
+    drop((go, sink));
+    thread.unwrap().join().unwrap();
+}
+
+#[test]
+fn off_is_off() {
+    let (sink, thread) = LogSink::start(AccessLog::Off).unwrap();
+    assert!(thread.is_none() && !sink.is_on());
+    sink.write(&record("/"));
+    assert_eq!(sink.dropped(), 0);
+}

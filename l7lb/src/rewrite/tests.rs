@@ -1,0 +1,64 @@
+//! Gateway API's table of prefix replacements, and redirects.
+
+use super::*;
+
+fn at(path: &str, matched_octets: usize) -> Location<'_> {
+    Location {
+        scheme: Scheme::Http,
+        host: "a.example",
+        port: Some(8080),
+        path,
+        matched_octets,
+        query: None,
+    }
+}
+
+#[test]
+fn prefixes_are_replaced_as_in_the_specification() {
+    // (path, octets matched, replacement, result); the matched prefix is `/foo` or `/`.
+    let cases = [
+        ("/foo/bar", 4, "/xyz", "/xyz/bar"),
+        ("/foo/bar", 4, "/xyz/", "/xyz/bar"),
+        ("/foo", 4, "/xyz", "/xyz"),
+        ("/foo/", 4, "/xyz", "/xyz/"),
+        ("/foo/bar", 4, "", "/bar"),
+        ("/foo/", 4, "", "/"),
+        ("/foo", 4, "", "/"),
+        ("/foo/", 4, "/", "/"),
+        ("/foo", 4, "/", "/"),
+        ("/bar", 0, "/xyz", "/xyz/bar"),
+        ("/", 0, "/xyz", "/xyz/"),
+    ];
+    for (path, matched, with, result) in cases {
+        let rewrite = PathRewrite::ReplacePrefix(with.into());
+        assert_eq!(target(&rewrite, &at(path, matched)), result, "{path} {with}");
+    }
+    let full = PathRewrite::ReplaceFull("/one".into());
+    let asked = Location { query: Some("q=1"), ..at("/two/three", 4) };
+    assert_eq!(target(&full, &asked), "/one?q=1");
+}
+
+#[test]
+fn redirects_name_only_ports_that_need_it() {
+    let none = Redirect { scheme: None, hostname: None, port: None, path: None, status: 302 };
+    let cases = [
+        (none.clone(), "http://a.example:8080/p"),
+        (Redirect { scheme: Some("https".into()), ..none.clone() }, "https://a.example/p"),
+        (Redirect { port: Some(80), ..none.clone() }, "http://a.example/p"),
+        (
+            Redirect { scheme: Some("https".into()), port: Some(8443), ..none.clone() },
+            "https://a.example:8443/p",
+        ),
+        (
+            Redirect { hostname: Some("b.example".into()), ..none.clone() },
+            "http://b.example:8080/p",
+        ),
+        (
+            Redirect { path: Some(PathRewrite::ReplacePrefix("/q".into())), ..none },
+            "http://a.example:8080/q",
+        ),
+    ];
+    for (document, location) in cases {
+        assert_eq!(redirect(&document, &at("/p", 2)), location, "{document:?}");
+    }
+}

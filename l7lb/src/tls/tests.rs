@@ -1,0 +1,132 @@
+//! Which certificate a name gets, and what is quarantined.
+
+use model::gateway::{Gateway, Ingress, IngressTls, Listener};
+
+use super::*;
+
+fn meta(namespace: &str, name: &str) -> Meta {
+    Meta {
+        object: ObjectRef::new(namespace, name),
+        site: None,
+        created_s: 0,
+        origin: format!("{name}.yaml:1").into(),
+    }
+}
+
+fn secret(name: &str) -> TlsSecret {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    TlsSecret {
+        meta: meta("ns", name),
+        certificate_pem: made.cert.pem().into_bytes().into(),
+        key_pem: made.signing_key.serialize_pem().into_bytes().into(),
+    }
+}
+
+fn listener(hostname: Option<HostPattern>, secrets: &[ObjectRef]) -> Listener {
+    Listener {
+        name: "https".into(),
+        port: 443,
+        protocol: ListenerProtocol::Https,
+        hostname,
+        certificates: secrets.to_vec(),
+        all_namespaces: false,
+    }
+}
+
+fn own(name: &str) -> ObjectRef {
+    ObjectRef::new("ns", name)
+}
+
+fn world(listeners: Vec<Listener>, tls_secrets: Vec<TlsSecret>) -> GatewayObjects {
+    GatewayObjects {
+        gateways: vec![Gateway { meta: meta("ns", "gw"), class: "c".into(), listeners }],
+        tls_secrets,
+        ..GatewayObjects::default()
+    }
+}
+
+fn compile(objects: &GatewayObjects) -> (Certificates, Vec<String>) {
+    let mut warnings = Vec::new();
+    let certificates = Certificates::compile(objects, &mut warnings);
+    let shown = warnings.iter().map(|warning| format!("{}: {}", warning.origin, warning.text));
+    (certificates, shown.collect())
+}
+
+#[test]
+fn exact_names_beat_wildcards_and_those_the_default() {
+    let suffix = |name: &str| Some(HostPattern::Suffix(name.into()));
+    let mut objects = world(
+        vec![
+            listener(None, &[own("default")]),
+            listener(suffix("example"), &[own("wide")]),
+            listener(suffix("a.example"), &[own("narrow")]),
+        ],
+        ["default", "wide", "narrow", "one"].map(secret).into(),
+    );
+    objects.ingresses.push(Ingress {
+        meta: meta("ns", "ingress"),
+        class: None,
+        default_backend: None,
+        tls: vec![IngressTls {
+            hosts: vec![HostPattern::Exact("x.a.example".into())],
+            secret: own("one"),
+        }],
+        paths: Vec::new(),
+    });
+    let (certificates, warnings) = compile(&objects);
+    assert_eq!(warnings, [""; 0]);
+    let check = |name: Option<&str>, secret: &str| {
+        let expected = objects.tls_secrets.iter().find(|one| &*one.meta.object.name == secret);
+        let expected = CertificateDer::from_pem_slice(&expected.unwrap().certificate_pem).unwrap();
+        assert_eq!(certificates.find(name).unwrap().cert, [expected], "{name:?}");
+    };
+    check(Some("x.a.example"), "one");
+    check(Some("y.a.example"), "narrow");
+    check(Some("z.y.a.example"), "narrow");
+    check(Some("a.example"), "wide");
+    check(Some("example"), "default");
+    check(None, "default");
+}
+
+#[test]
+fn without_a_default_an_unknown_name_gets_nothing() {
+    let host = Some(HostPattern::Exact("a.example".into()));
+    let (certificates, _) = compile(&world(vec![listener(host, &[own("s")])], vec![secret("s")]));
+    assert!(certificates.find(Some("b.example")).is_none());
+    assert!(certificates.find(None).is_none());
+}
+
+#[test]
+fn a_bad_secret_is_quarantined_and_its_key_never_shown() {
+    let host = |name: &str| Some(HostPattern::Exact(name.into()));
+    let empty = TlsSecret { certificate_pem: Arc::from(&b""[..]), ..secret("empty") };
+    let broken = TlsSecret { key_pem: Arc::from(&b"hunter2"[..]), ..secret("broken") };
+    let mixed = TlsSecret { key_pem: secret("other").key_pem, ..secret("mixed") };
+    let objects = world(
+        vec![
+            listener(host("empty"), &[own("empty")]),
+            listener(host("broken"), &[own("broken")]),
+            listener(host("mixed"), &[own("mixed")]),
+            listener(host("missing"), &[own("missing")]),
+            listener(host("foreign"), &[ObjectRef::new("other", "good")]),
+            listener(host("second"), &[own("broken"), own("good")]),
+        ],
+        vec![empty, broken, mixed, secret("good")],
+    );
+    let (certificates, warnings) = compile(&objects);
+    assert_eq!(
+        warnings,
+        [
+            "empty.yaml:1: the Secret `ns/empty` is not used: `tls.crt` holds no certificate",
+            "broken.yaml:1: the Secret `ns/broken` is not used: `tls.key` holds no usable private key",
+            "mixed.yaml:1: the Secret `ns/mixed` is not used: the key does not fit the certificate: \
+             keys may not be consistent: KeyMismatch",
+            "gw.yaml:1: no Secret `ns/missing` of type kubernetes.io/tls",
+            "gw.yaml:1: the Secret `other/good` is in another namespace",
+        ],
+    );
+    for name in ["empty", "broken", "mixed", "missing", "foreign"] {
+        assert!(certificates.find(Some(name)).is_none(), "{name}");
+    }
+    assert!(certificates.find(Some("second")).is_some(), "the next reference is used");
+}

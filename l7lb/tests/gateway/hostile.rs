@@ -1,0 +1,187 @@
+//! What no honest client sends: each with a clear refusal, nothing of it reaching an origin.
+
+use std::time::Duration;
+
+use l7lb::{Config, Limits};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::client::{Http1, get, raw};
+use crate::origin::Origin;
+use crate::world::{World, config, hello, start};
+
+fn hasty(limits: Limits) -> Limits {
+    Limits { head_deadline_ms: 100, ..limits }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bad_head_is_answered_and_the_connection_closed() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let get_with = |lines: &str| format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n");
+    let post_with = |lines: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n");
+    let cases = [
+        ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), "400 bare-line-end"),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400 bad-host"),
+        (get_with("Host: b"), "400 bad-host"),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400 bad-request-line"),
+        ("GET /\r\n\r\n".to_owned(), "400 bad-request-line"),
+        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), "505 bad-version"),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "405 method-refused"),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "405 method-refused"),
+        ("GET /x/../y HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400 bad-path"),
+        ("GET /%2e%2e/y HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400 bad-path"),
+        ("GET /a\0 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400 bad-target"),
+        (get_with("X : y"), "400 bad-header"),
+        (get_with("X: y\r\n folded"), "400 bad-header"),
+        (post_with("Content-Length: 1\r\nContent-Length: 1"), "400 bad-content-length"),
+        (post_with("Content-Length: 1\r\nContent-Length: 2"), "400 bad-content-length"),
+        (post_with("Content-Length: 1, 1"), "400 bad-content-length"),
+        (post_with("Content-Length: 1\r\nTransfer-Encoding: chunked"), "400 ambiguous-framing"),
+        (post_with("Transfer-Encoding: gzip, chunked"), "501 bad-transfer-encoding"),
+        (post_with("Transfer-Encoding: xchunked"), "501 bad-transfer-encoding"),
+        (post_with("Transfer-Encoding:\x0bchunked"), "400 bad-header"),
+        (get_with(&format!("X: {}", "x".repeat(64 * 1024))), "431 head-too-large"),
+        (get_with(&"X: y\r\n".repeat(300)), "431 head-too-large"),
+        (format!("GET /{} HTTP/1.1\r\n", "x".repeat(20_000)), "414 target-too-long"),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n".to_owned(), "400 bad-request-line"),
+    ];
+    for (request, refusal) in &cases {
+        // A smuggled request behind the bad one must never be seen.
+        let smuggled = format!("{request}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = raw(world.http, smuggled.as_bytes()).await;
+        let status = refusal.split(' ').next().unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{refusal}\n")), "{request:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{request:?}: {answer}");
+    }
+    assert_eq!(origin.hits(), 0);
+    assert_eq!(world.gateway.refused_total(), cases.len() as u64);
+    let logged: Vec<_> = world.log.wait(cases.len()).await;
+    for (line, (_, refusal)) in logged.iter().zip(&cases) {
+        assert_eq!(format!("{} {}", line["status"], line["reason"].as_str().unwrap()), *refusal);
+    }
+    assert_eq!(get(world.http, "a", "/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_second_request_is_refused_after_the_first_was_answered() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let answer = raw(
+        world.http,
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok\
+          GET / HTTP/1.1\nHost: a\n\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("400 bare-line-end\n"), "{answer}");
+    assert_eq!(origin.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_chunk_ends_the_request_and_is_not_completed_at_the_origin() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let at_once = raw(world.http, format!("{head}3\nabc\r\n0\r\n\r\n").as_bytes()).await;
+    assert!(at_once.ends_with("400 bad-chunk\n"), "{at_once}");
+    assert_eq!(origin.hits(), 0);
+    let mut client = Http1::connect(world.http).await;
+    client.write(format!("{head}3\r\nabc\r\n").as_bytes()).await.unwrap();
+    while origin.hits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    client.write(b"zz\r\n").await.unwrap();
+    assert_eq!(client.read(true).await.unwrap().body, "400 bad-chunk\n");
+    assert!(client.closed().await);
+    let lines = world.log.wait(2).await;
+    assert!(lines.iter().all(|line| line["reason"] == "bad-chunk"), "{lines:?}");
+    assert_eq!(get(world.http, "a", "/").await.status, 200);
+}
+
+async fn silent(world: &World, octets: &[u8]) -> TcpStream {
+    let mut socket = TcpStream::connect(world.http).await.unwrap();
+    socket.write_all(octets).await.unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_and_silent_sockets_are_cut() {
+    let limits = hasty(Limits::default());
+    let world = start(Config { limits, ..config() }, &hello(&[]));
+    assert_eq!(raw(world.http, b"").await, "");
+    let answer = raw(world.http, b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").await;
+    assert!(answer.ends_with("408 head-too-slow\n"), "{answer}");
+    // An 18-octet HTTP/1.0 request is shorter than the HTTP/2 preface and must not wait for it.
+    let answer = raw(world.http, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(
+        answer.ends_with("404 no-route\n") || answer.ends_with("503 no-endpoints\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drip_does_not_move_the_deadline() {
+    let limits = hasty(Limits::default());
+    let world = start(Config { limits, ..config() }, &hello(&[]));
+    let (mut reading, mut writing) = TcpStream::connect(world.http).await.unwrap().into_split();
+    let drip = tokio::spawn(async move {
+        writing.write_all(b"GET / HTTP/1.1\r\n").await.ok();
+        // For two seconds, far beyond the deadline of 100 ms.
+        for _ in 0..200 {
+            if writing.write_all(b"X").await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut reading, &mut answer);
+    let read = tokio::time::timeout(Duration::from_millis(1_900), read).await;
+    read.expect("cut before the drip ends").ok();
+    assert!(String::from_utf8_lossy(&answer).ends_with("408 head-too-slow\n"), "{answer:?}");
+    drip.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_open_sockets_are_bounded_and_make_room_again() {
+    let origin = Origin::start("one").await;
+    let limits = hasty(Limits { connections_max: 8, ..Limits::default() });
+    let limits = Limits { head_deadline_ms: 500, ..limits };
+    let world = start(Config { limits, ..config() }, &hello(&[origin.address]));
+    let mut sockets = Vec::new();
+    for _ in 0..50 {
+        sockets.push(silent(&world, b"G").await);
+    }
+    for _ in 0..100 {
+        assert!(world.gateway.connections() <= 8);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // When their deadline has passed, the honest client is served beside sockets still open.
+    let served = async {
+        loop {
+            if let Some(response) = Http1::connect(world.http).await.get("a", "/").await {
+                return response;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let response = tokio::time::timeout(Duration::from_secs(10), served).await.unwrap();
+    assert_eq!(response.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upgrade_does_not_leave_a_tunnel() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    // `Upgrade` without `Connection: upgrade` is no upgrade; what follows is not another request.
+    let answer = raw(
+        world.http,
+        b"GET /plain HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n\
+          GET /smuggled HTTP/1.1\nHost: a\n\n",
+    )
+    .await;
+    assert!(!answer.contains("smuggled"), "{answer}");
+    assert!(origin.hits() <= 1);
+}

@@ -1,0 +1,66 @@
+//! HTTP/2 with prior knowledge on the plain port.
+
+use h2::Reason;
+use tokio::net::TcpStream;
+
+use crate::client::{Http2, Response};
+use crate::origin::Origin;
+use crate::world::{config, hello, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_share_a_connection() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let mut client = Http2::over(TcpStream::connect(world.http).await.unwrap()).await;
+    for at in 0..20 {
+        let response = client.request("GET", &format!("http://a.example/{at}"), &[]).await.unwrap();
+        assert_eq!((response.status, response.first_line()), (200, "one"));
+        assert!(response.body.contains(&format!("GET /{at} HTTP/1.1\r\n")), "{response:?}");
+        assert!(response.body.contains("\r\nHost: a.example\r\n"), "{response:?}");
+        assert_eq!(response.header("x-nearside-site"), Some("test"));
+    }
+    let lines = world.log.wait(20).await;
+    assert!(lines.iter().all(|line| line["protocol"] == "HTTP/2"), "{lines:?}");
+    assert_eq!(world.gateway.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_on_http_1_is_refused_on_http_2() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let mut client = Http2::over(TcpStream::connect(world.http).await.unwrap()).await;
+    let mut ask = async |method, uri, headers: &[(&str, &str)]| -> Result<Response, h2::Error> {
+        client.request(method, uri, headers).await
+    };
+    let answer = |result: Result<Response, h2::Error>| result.map(|response| response.body);
+    let refused = [
+        ("TRACE", "http://a/", "405 method-refused\n"),
+        ("GET", "http://a/%2e%2e/x", "400 bad-path\n"),
+        ("GET", "http://a/x/../y", "400 bad-path\n"),
+        ("GET", "http://a..b/", "400 bad-host\n"),
+    ];
+    for (method, uri, body) in refused {
+        assert_eq!(answer(ask(method, uri, &[]).await).unwrap(), body, "{method} {uri}");
+    }
+    let mismatch = ask("GET", "http://a/", &[("host", "b")]).await;
+    assert_eq!(mismatch.map(|response| response.status).unwrap(), 400);
+    // h2 itself resets a stream with a connection-specific header (RFC 9113, section 8.2.2).
+    let connection = ask("GET", "http://a/", &[("transfer-encoding", "chunked")]).await;
+    assert!(connection.is_err(), "{connection:?}");
+    let big = "x".repeat(48 * 1024);
+    let large = ask("GET", "http://a/", &[("x-big", &big)]).await;
+    match large {
+        Ok(response) => assert_eq!(response.status, 431),
+        Err(error) => assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR), "{error}"),
+    }
+    assert_eq!(origin.hits(), 0);
+    assert_eq!(ask("GET", "http://a/", &[]).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preface_that_never_ends_is_cut() {
+    let limits = l7lb::Limits { head_deadline_ms: 100, ..l7lb::Limits::default() };
+    let world = start(l7lb::Config { limits, ..config() }, &hello(&[]));
+    let answer = crate::client::raw(world.http, b"PRI * HTTP/2.0\r\n\r\nSM").await;
+    assert_eq!(answer, "");
+}
