@@ -99,8 +99,8 @@ pub fn load(files: &[SourceFile]) -> Result<Documents, Vec<Diagnostic>> {
             });
         }
     }
-    let files_by_path = zone::Files::new(files);
-    let (policy, gateway) = link::link(objects, &files_by_path, &mut report);
+    let mut zone_files = zone::Files::new(files);
+    let (policy, gateway) = link::link(objects, &mut zone_files, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.into_diagnostics(files);
     if failed {

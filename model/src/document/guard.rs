@@ -9,7 +9,7 @@ use super::tree::Node;
 use super::value;
 
 /// The window when the document gives none.
-const WINDOW_DEFAULT_S: u32 = 300;
+pub(super) const WINDOW_DEFAULT_S: u32 = 300;
 /// A day: longer windows would outlive what an operator remembers of a change.
 const WINDOW_MAX_S: u64 = 86_400;
 

@@ -37,7 +37,7 @@ struct NamedZone {
 /// Everything the documents mean, as far as it could be read.
 pub(super) fn link(
     objects: Objects,
-    files: &zone::Files<'_>,
+    files: &mut zone::Files<'_>,
     report: &mut Report,
 ) -> (Policy, GatewayObjects) {
     let Objects {
@@ -54,6 +54,7 @@ pub(super) fn link(
     } = objects;
     let sites = convert_sites(&sites, report);
     let zones = convert_zones(zones, files, report);
+    files.warn_of_unused(report);
     let names = Names::new(&declared, &sites, &gateway.services, report.has_lost_objects());
     for bound in bound_sites {
         let name = Spanned { value: Arc::from(bound.value.as_str()), span: bound.span };
@@ -107,6 +108,8 @@ fn convert_sites(sites: &[Object<site::SiteSpec>], report: &mut Report) -> Vec<S
             converted.push(site::convert(name, head, spec));
         }
     }
+    // Ids are 16 bits; the error is reported above.
+    converted.truncate(SITES_MAX);
     converted.sort_by(|a, b| a.name.cmp(&b.name));
     converted.dedup_by(|a, b| a.name == b.name);
     converted
@@ -114,7 +117,7 @@ fn convert_sites(sites: &[Object<site::SiteSpec>], report: &mut Report) -> Vec<S
 
 fn convert_zones(
     zones: Vec<Object<zone::ZoneSpec>>,
-    files: &zone::Files<'_>,
+    files: &mut zone::Files<'_>,
     report: &mut Report,
 ) -> Vec<NamedZone> {
     let mut seen = HashMap::new();
@@ -191,7 +194,7 @@ fn convert_guards(
 ) -> GuardPolicy {
     let mut guards = guards.into_iter();
     let Some(Object { head: first, spec }) = guards.next() else {
-        return GuardPolicy::default();
+        return GuardPolicy { window_s: guard::WINDOW_DEFAULT_S, ..GuardPolicy::default() };
     };
     for Object { head, spec: _ } in guards {
         let help = format!("the first is at {}", first.origin);

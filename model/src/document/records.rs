@@ -11,6 +11,9 @@ use super::report::{Report, Span};
 use crate::name::DnsName;
 use crate::record::{RecordSet, RecordType};
 
+/// The most records of a set: more of the smallest would not fit a message of 64 KiB with names
+/// and signatures.
+const SET_RECORDS_MAX: usize = 2000;
 /// RFC 4034 and 5155: what signing makes.
 const RRSIG: RecordType = RecordType(46);
 const NSEC: RecordType = RecordType(47);
@@ -78,6 +81,12 @@ impl StaticSets {
             Entry::Occupied(mut occupied) => {
                 let (owner, _) = occupied.key().clone();
                 let set = occupied.get_mut();
+                if set.rdata.len() >= SET_RECORDS_MAX {
+                    let message =
+                        format!("`{owner}` has more than {SET_RECORDS_MAX} {record_type}");
+                    report.error(span, message);
+                    return;
+                }
                 if set.rdata.contains(&rdata) {
                     let message = format!("this {record_type} record of `{owner}` is given twice");
                     report.warn(span, message, "one of them is enough");

@@ -1,5 +1,6 @@
 //! Rules that lead some clients elsewhere: their match, and fence, pin, weights or shift.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -119,8 +120,9 @@ pub(super) fn read_weights(
 /// Names of sites; each once.
 pub(super) fn site_names(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spanned<Arc<str>>>> {
     let names = fields::list(node, report, fields::named)?;
-    for (at, name) in names.iter().enumerate() {
-        if names[..at].iter().any(|earlier| earlier.value == name.value) {
+    let mut seen = HashSet::with_capacity(names.len());
+    for name in &names {
+        if !seen.insert(&name.value) {
             report.error(name.span, format!("the site `{}` is given twice", name.value));
         }
     }

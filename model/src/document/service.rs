@@ -166,6 +166,7 @@ fn read_hostnames(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spanned<Dn
     if !(1..=HOSTNAMES_MAX).contains(&given) {
         let message = format!("a service has from 1 to {HOSTNAMES_MAX} hostnames, not {given}");
         report.error(node.span, message);
+        return None;
     }
     Some(names)
 }
@@ -225,8 +226,9 @@ fn read_steps(node: &Node<'_>, report: &mut Report) -> Option<Vec<TierStep>> {
         fields.finish(report);
         Some(Spanned { value: TierStep { tier: tier?, budget_us }, span: node.span })
     })?;
-    if steps.is_empty() {
+    if !(1..=TIERS_MAX).contains(&steps.len()) {
         report.error(node.span, format!("`tiers` has from 1 to {TIERS_MAX} steps"));
+        return None;
     }
     for (at, step) in steps.iter().enumerate() {
         if steps[..at].iter().any(|earlier| earlier.value.tier == step.value.tier) {
@@ -299,15 +301,16 @@ fn read_ladder(node: &Node<'_>, report: &mut Report) -> Option<Vec<Rung>> {
         let value = rule::rung_of(fields, node.span, report)?;
         Some(Spanned { value, span: node.span })
     })?;
+    if rungs.len() > RUNGS_MAX {
+        report.error(node.span, format!("a ladder has at most {RUNGS_MAX} rungs"));
+        return None;
+    }
     let any = Rung { country: false, subdivision: false, isp: false, continent: false };
     for (at, rung) in rungs.iter().enumerate() {
         let before = &rungs[..at];
         if before.iter().any(|earlier| earlier.value == rung.value || earlier.value == any) {
             report.error(rung.span, "no client reaches this rung: one before it takes them all");
         }
-    }
-    if rungs.len() > RUNGS_MAX {
-        report.error(node.span, format!("a ladder has at most {RUNGS_MAX} rungs"));
     }
     Some(rungs.into_iter().map(|rung| rung.value).collect())
 }
@@ -355,6 +358,17 @@ fn read_fallback(node: &Node<'_>, report: &mut Report) -> Option<FallbackSpec> {
     }
 }
 
+/// What cannot stand at a hostname that has steered addresses.
+const NOT_BESIDE_ADDRESSES: [RecordType; 7] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::DNAME,
+    RecordType::DS,
+    RecordType::NS,
+    RecordType::SOA,
+];
+
 fn read_record(node: &Node<'_>, report: &mut Report) -> Option<RecordSpec> {
     let mut fields = Fields::open("a record", node, report)?;
     let record_type = fields.required("type", report, fields::spanned(super::zone::read_type));
@@ -362,8 +376,7 @@ fn read_record(node: &Node<'_>, report: &mut Report) -> Option<RecordSpec> {
     let data = fields.required("data", report, super::zone::read_data);
     fields.finish(report);
     let record_type = record_type?;
-    let steered = [RecordType::A, RecordType::AAAA, RecordType::CNAME, RecordType::NS];
-    if steered.contains(&record_type.value) || record_type.value == RecordType::SOA {
+    if NOT_BESIDE_ADDRESSES.contains(&record_type.value) {
         let message = format!("a service cannot have {} records of its own", record_type.value);
         let help = "its addresses are those of the sites; put other names into the Zone";
         report.error_with_help(record_type.span, message, help);

@@ -102,10 +102,10 @@ fn read_addresses(node: &Node<'_>, report: &mut Report) -> Option<Vec<(SiteAddre
 
 fn read_address(node: &Node<'_>, report: &mut Report) -> Option<SiteAddress> {
     let Value::Map(_) = &node.value else {
-        return Some(SiteAddress { ip: value::ip(node, report)?, isp: None });
+        return Some(SiteAddress { ip: value::host_ip(node, report)?, isp: None });
     };
     let mut fields = Fields::open("an address", node, report)?;
-    let ip = fields.required("ip", report, value::ip);
+    let ip = fields.required("ip", report, value::host_ip);
     let isp = fields.optional("isp", report, locale::isp);
     fields.finish(report);
     Some(SiteAddress { ip: ip?, isp })

@@ -195,6 +195,17 @@ pub(super) fn ip(node: &Node<'_>, report: &mut Report) -> Option<IpAddr> {
     parsed
 }
 
+/// The address of one host: not unspecified, not multicast, not broadcast.
+pub(super) fn host_ip(node: &Node<'_>, report: &mut Report) -> Option<IpAddr> {
+    let found = ip(node, report)?;
+    let broadcast = matches!(found, IpAddr::V4(ip) if ip.is_broadcast());
+    if found.is_unspecified() || found.is_multicast() || broadcast {
+        report.error(node.span, format!("`{found}` is not the address of a host"));
+        return None;
+    }
+    Some(found)
+}
+
 /// A prefix whose host bits are zero.
 pub(super) fn cidr(node: &Node<'_>, report: &mut Report) -> Option<IpNet> {
     let found = text(node, report)?;

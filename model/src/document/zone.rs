@@ -1,6 +1,6 @@
 //! `Zone`: apex, name servers, SOA, and static records from the document and its zone file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -101,7 +101,7 @@ fn read_soa(node: &Node<'_>, report: &mut Report) -> Option<SoaSpec> {
 fn read_name_server(node: &Node<'_>, report: &mut Report) -> Option<NameServerSpec> {
     let mut fields = Fields::open("a name server", node, report)?;
     let name = fields.required("name", report, fields::spanned(value::dns_name));
-    let addresses = fields.list("addresses", report, value::ip);
+    let addresses = fields.list("addresses", report, value::host_ip);
     fields.finish(report);
     Some(NameServerSpec { name: name?, addresses })
 }
@@ -194,7 +194,7 @@ pub(super) struct CheckedZone {
 }
 
 /// Spec -> model, with the zone file that lies beside the document.
-pub(super) fn convert(spec: ZoneSpec, files: &Files<'_>, report: &mut Report) -> CheckedZone {
+pub(super) fn convert(spec: ZoneSpec, files: &mut Files<'_>, report: &mut Report) -> CheckedZone {
     let ZoneSpec { apex, ttl_s, negative_ttl_s, soa, name_servers, mut records, zone_file, whole } =
         spec;
     let Spanned { value: apex, .. } = apex;
@@ -365,15 +365,16 @@ fn settle_soa(apex: &DnsName, spec: SoaSpec, file: Option<Soa>, servers: &[NameS
 pub(super) struct Files<'f> {
     files: &'f [SourceFile],
     by_path: HashMap<String, usize>,
+    used: HashSet<usize>,
 }
 
 impl<'f> Files<'f> {
     pub(super) fn new(files: &'f [SourceFile]) -> Self {
         let paths = files.iter().map(|file| normalized(&file.path)).zip(0..);
-        Self { files, by_path: paths.collect() }
+        Self { files, by_path: paths.collect(), used: HashSet::new() }
     }
 
-    fn find(&self, path: &Spanned<Arc<str>>, report: &mut Report) -> Option<(u32, &'f str)> {
+    fn find(&mut self, path: &Spanned<Arc<str>>, report: &mut Report) -> Option<(u32, &'f str)> {
         let document = self.files.get(path.span.file as usize)?;
         let wanted = match document.path.rsplit_once('/') {
             Some((directory, _)) if !path.value.starts_with('/') => {
@@ -390,7 +391,21 @@ impl<'f> Files<'f> {
             report.error_with_help(path.span, format!("there is no zone file `{wanted}`"), help);
             return None;
         };
+        self.used.insert(index);
         Some((u32::try_from(index).ok()?, &self.files[index].text))
+    }
+}
+
+impl Files<'_> {
+    /// Warns of files that are no documents and that no Zone names.
+    pub(super) fn warn_of_unused(&self, report: &mut Report) {
+        for (index, file) in (0_u32..).zip(self.files) {
+            if !super::is_document(&file.path) && !self.used.contains(&(index as usize)) {
+                let span = Span { file: index, line: 1, column: 1 };
+                let help = "name it in a Zone's `zoneFile`, or remove it";
+                report.warn(span, "no Zone names this file", help);
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Names of objects to ids, with "did you mean" for those that are not there.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,6 +10,10 @@ use crate::document::suggest;
 use crate::gateway::Service;
 use crate::name::ObjectRef;
 use crate::site::{Site, SiteId};
+
+/// After so many unknown names nobody looks for near ones: 10,000 of them against 10,000 sites would
+/// take half a minute.
+const HELPED_MAX: u32 = 200;
 
 /// Where each declared object is, by kind and name.
 pub(super) type Declared = HashMap<(Kind, ObjectRef), (Span, Arc<str>)>;
@@ -22,6 +27,7 @@ pub(super) struct Names<'a> {
     services: HashMap<&'a ObjectRef, &'a Service>,
     /// Some document could not even be named: what is missing may be in it.
     lost: bool,
+    helped: Cell<u32>,
 }
 
 impl<'a> Names<'a> {
@@ -34,7 +40,7 @@ impl<'a> Names<'a> {
         let ids = (0_u16..).map(SiteId);
         let site_ids = sites.iter().map(|site| site.name.as_str()).zip(ids).collect();
         let services = services.iter().map(|service| (&service.meta.object, service)).collect();
-        Self { declared, sites, site_ids, services, lost }
+        Self { declared, sites, site_ids, services, lost, helped: Cell::new(0) }
     }
 
     /// Every site, by id.
@@ -87,6 +93,13 @@ impl<'a> Names<'a> {
     }
 
     fn help(&self, kind: Kind, object: &ObjectRef) -> String {
+        self.helped.set(self.helped.get().saturating_add(1));
+        if self.helped.get() > HELPED_MAX {
+            return format!(
+                "see the first unknown names of this run for the {}s there are",
+                kind.name()
+            );
+        }
         let mut known: Vec<&str> = self
             .declared
             .keys()

@@ -91,7 +91,6 @@ fn convert_pool(
     report: &mut Report,
 ) -> Vec<SiteId> {
     let SelectorSpec { names: wanted, match_labels, tiers } = selector;
-    let given = wanted.as_ref().map(Vec::len);
     let wanted = wanted.as_ref().map(|wanted| {
         let mut ids = names.sites_named(wanted, report);
         ids.sort_unstable();
@@ -103,8 +102,8 @@ fn convert_pool(
             && tiers.as_ref().is_none_or(|tiers| tiers.contains(&site.tier))
     });
     let pool: Vec<SiteId> = chosen.map(|(id, _)| id).collect();
-    let all_known = wanted.is_none_or(|ids| Some(ids.len()) == given);
-    if pool.is_empty() && all_known {
+    // After an error a site may be missing for another reason than the selector.
+    if pool.is_empty() && !report.has_errors() {
         let help = "no client gets an address until a site matches `sites`";
         report.warn(whole, "the pool of this GlobalService is empty", help);
     }

@@ -84,7 +84,7 @@ fn read_endpoint(
     fields.ignore(&["deprecatedTopology", "hints", "hostname", "targetRef"]);
     let addresses = fields.required("addresses", report, |node, report| {
         fields::list(node, report, |node, report| {
-            let ip = value::ip(node, report)?;
+            let ip = value::host_ip(node, report)?;
             let fits = match address_type {
                 Some(AddressType::Ip4) => ip.is_ipv4(),
                 Some(AddressType::Ip6) => ip.is_ipv6(),

@@ -10,8 +10,9 @@ use crate::document::tree::Node;
 use crate::document::value;
 use crate::gateway::{HeaderEdit, HostPattern, HttpFilter, PathRewrite};
 
-/// Gateway API's limit on each list of a header filter.
+/// Gateway API's limits on each list of a header filter, and on the filters of a rule.
 const HEADERS_MAX: usize = 16;
+const FILTERS_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -195,6 +196,10 @@ fn read_replacement(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
 pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<HttpFilter> {
     let filters =
         fields.list("filters", report, |node, report| Some((read(node, report)?, node.span)));
+    if filters.len() > FILTERS_MAX {
+        report.error(filters[FILTERS_MAX].1, format!("a rule has at most {FILTERS_MAX} filters"));
+        return Vec::new();
+    }
     let replies = |filter: &HttpFilter| matches!(filter, HttpFilter::Redirect { .. });
     let rewrites = |filter: &HttpFilter| matches!(filter, HttpFilter::Rewrite { .. });
     if let Some((_, span)) = filters.iter().find(|(filter, _)| replies(filter))

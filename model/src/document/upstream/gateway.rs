@@ -1,5 +1,7 @@
 //! `gateway.networking.k8s.io/v1` Gateway: its HTTP and HTTPS listeners.
 
+use std::collections::HashSet;
+
 use super::{TargetRef, open_spec};
 use crate::document::fields::{self, Fields};
 use crate::document::object::Head;
@@ -47,9 +49,10 @@ pub(in crate::document) fn read(
         .into_iter()
         .filter_map(|listener| Some(Spanned { value: listener.value?, span: listener.span }))
         .collect();
-    for (at, listener) in served.iter().enumerate() {
+    let mut seen = HashSet::with_capacity(served.len());
+    for listener in &served {
         let name = &listener.value.name;
-        if served[..at].iter().any(|earlier| earlier.value.name == *name) {
+        if !seen.insert(name) {
             report.error(listener.span, format!("the listener `{name}` is given twice"));
         }
     }

@@ -16,6 +16,7 @@ use crate::gateway::{HttpMatch, HttpRoute, HttpRule, ParentRef, PathMatch, Weigh
 const GROUP: &str = "gateway.networking.k8s.io";
 /// Gateway API's limits.
 const WEIGHT_MAX: u64 = 1_000_000;
+const NAMES_MAX: usize = 16;
 const METHODS: &[(&str, &str)] = &[
     ("GET", "GET"),
     ("HEAD", "HEAD"),
@@ -114,6 +115,11 @@ fn read_match(node: &Node<'_>, report: &mut Report) -> Option<HttpMatch> {
         filter::read_exact_match(node, report, read_param_name)
     });
     fields.finish(report);
+    if headers.len().max(query.len()) > NAMES_MAX {
+        let message = format!("a match has at most {NAMES_MAX} headers and query parameters each");
+        report.error(node.span, message);
+        return None;
+    }
     let path = path.unwrap_or_else(|| PathMatch::Prefix("/".into()));
     Some(HttpMatch { path, method, headers: firsts(headers), query: firsts(query) })
 }
