@@ -52,7 +52,7 @@ pub const NODES_MAX: usize = 2_000_000;
 pub const ALIAS_NODES_MAX: usize = 100_000;
 /// The deepest nesting; upstream's schemas need less than 20.
 pub const DEPTH_MAX: usize = 64;
-/// The most findings reported; more are counted.
+/// The most errors and the most warnings shown; more are counted.
 pub const FINDINGS_MAX: usize = 10_000;
 /// The most records of one zone file.
 pub const ZONE_RECORDS_MAX: usize = 1_000_000;
@@ -140,3 +140,6 @@ fn is_readable(index: u32, file: &SourceFile, files: usize, report: &mut Report)
     }
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,8 @@ struct Finding {
 pub(super) struct Report {
     paths: Vec<Arc<str>>,
     findings: Vec<Finding>,
-    dropped: usize,
-    erred: bool,
+    errors: usize,
+    warnings: usize,
     lost: bool,
 }
 
@@ -70,10 +70,12 @@ impl Report {
     }
 
     fn push(&mut self, span: Span, severity: Severity, message: String, help: Option<String>) {
-        self.erred |= severity == Severity::Error;
-        if self.is_full() {
-            self.dropped += 1;
-        } else {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= FINDINGS_MAX {
             self.findings.push(Finding { span, severity, message, help });
         }
     }
@@ -89,23 +91,31 @@ impl Report {
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.erred
+        self.errors > 0
     }
 
-    /// Whether another finding would only be counted; callers may then skip making a costly help.
+    /// Whether another error would only be counted; callers may then skip making a costly help.
     pub(super) fn is_full(&self) -> bool {
-        self.findings.len() >= FINDINGS_MAX
+        self.errors >= FINDINGS_MAX
+    }
+
+    /// Says how many findings of each severity were only counted.
+    fn push_rest(&mut self) {
+        let Some(span) = self.findings.last().map(|finding| finding.span) else { return };
+        for (severity, count) in
+            [(Severity::Error, self.errors), (Severity::Warning, self.warnings)]
+        {
+            if count > FINDINGS_MAX {
+                let message = format!("{} more {severity}s are not shown", count - FINDINGS_MAX);
+                self.findings.push(Finding { span, severity, message, help: None });
+            }
+        }
     }
 
     /// The findings with their source lines, in order of file, line and column.
     pub(super) fn into_diagnostics(mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
         let path = |span: Span| files.get(span.file as usize).map(|file| Arc::clone(&file.path));
-        if let (true, Some(last)) = (self.dropped > 0, self.findings.last()) {
-            let (span, dropped) = (last.span, self.dropped);
-            let message = format!("{dropped} more findings are not shown");
-            let severity = Severity::Error;
-            self.findings.push(Finding { span, severity, message, help: None });
-        }
+        self.push_rest();
         let mut diagnostics = Vec::with_capacity(self.findings.len());
         self.findings.sort_by_cached_key(|finding| (path(finding.span), finding.span));
         let mut lines = Lines::default();

@@ -35,6 +35,7 @@ enum Level {
     Service,
     ServiceDefault,
     Zone,
+    ZoneDefault,
 }
 
 type Ranked = Vec<(Rank, Rule)>;
@@ -68,7 +69,7 @@ pub(super) fn collect(
                     let object = ObjectRef::new("", &name.value);
                     names.require(Kind::Zone, &object, name.span, report);
                     let Some(index) = zone_indexes.get(&*name.value) else { continue };
-                    let levels = [Level::ZoneOverride, Level::Zone, Level::Zone];
+                    let levels = [Level::ZoneOverride, Level::Zone, Level::ZoneDefault];
                     (inherited.by_zone.entry(*index).or_default(), levels)
                 }
                 TargetKind::GlobalService => {

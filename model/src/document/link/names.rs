@@ -68,7 +68,7 @@ impl<'a> Names<'a> {
 
     /// Reports an object that was never declared.
     pub(super) fn require(&self, kind: Kind, object: &ObjectRef, span: Span, report: &mut Report) {
-        if self.is_missing(kind, object) && !report.is_full() {
+        if self.is_missing(kind, object) {
             let message = format!("unknown {} `{object}`", kind.name());
             report.error_with_help(span, message, self.help(kind, object));
         }
@@ -82,7 +82,7 @@ impl<'a> Names<'a> {
         span: Span,
         report: &mut Report,
     ) {
-        if self.is_missing(kind, object) && !report.is_full() {
+        if self.is_missing(kind, object) {
             let message = format!("there is no {} `{object}`", kind.name());
             report.warn(span, message, self.help(kind, object));
         }
