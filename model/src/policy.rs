@@ -147,12 +147,8 @@ pub struct LocaleOverrides {
     pub cells: Vec<(Arc<str>, Locale)>,
 }
 
-/// The guard's window when no document gives one, in seconds: as long as a bad roll-out usually takes
-/// to be noticed.
-pub const GUARD_WINDOW_DEFAULT_S: u32 = 300;
-
 /// Limits on what a change may destroy at once. `None` does not limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardPolicy {
     /// Objects that may not be removed, as `Kind/namespace/name` or `Kind/name`.
     pub protected: Vec<Arc<str>>,
@@ -164,16 +160,4 @@ pub struct GuardPolicy {
     pub withdrawn_percent_max: Option<u8>,
     /// Sites that nobody may drain in the overlay.
     pub undrainable: Vec<SiteName>,
-}
-
-impl Default for GuardPolicy {
-    fn default() -> Self {
-        Self {
-            protected: Vec::new(),
-            removals_max: None,
-            window_s: GUARD_WINDOW_DEFAULT_S,
-            withdrawn_percent_max: None,
-            undrainable: Vec::new(),
-        }
-    }
 }

@@ -7,8 +7,9 @@ use super::report::{Report, Spanned};
 use super::rule;
 use super::tree::Node;
 use super::value;
-use crate::policy::GUARD_WINDOW_DEFAULT_S;
 
+/// The window when no document gives one: as long as a bad roll-out usually takes to be noticed.
+pub(super) const WINDOW_DEFAULT_S: u32 = 300;
 /// A day: longer windows would outlive what an operator remembers of a change.
 const WINDOW_MAX_S: u64 = 86_400;
 
@@ -31,7 +32,7 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     let percent = fields.optional("withdrawnPercentMax", report, value::whole(0..=100));
     let undrainable = fields.optional("undrainable", report, rule::site_names);
     fields.finish(report);
-    let (removals_max, window_s) = removals.unwrap_or((None, GUARD_WINDOW_DEFAULT_S));
+    let (removals_max, window_s) = removals.unwrap_or((None, WINDOW_DEFAULT_S));
     Some(GuardSpec {
         protected,
         removals_max,
@@ -46,5 +47,5 @@ fn read_removals(node: &Node<'_>, report: &mut Report) -> Option<(Option<u32>, u
     let max = fields.required("max", report, value::whole(0..=u64::from(u32::MAX)));
     let window_s = fields.optional("windowSeconds", report, value::whole(1..=WINDOW_MAX_S));
     fields.finish(report);
-    Some((Some(max?), window_s.unwrap_or(GUARD_WINDOW_DEFAULT_S)))
+    Some((Some(max?), window_s.unwrap_or(WINDOW_DEFAULT_S)))
 }

@@ -194,7 +194,7 @@ fn convert_guards(
 ) -> GuardPolicy {
     let mut guards = guards.into_iter();
     let Some(Object { head: first, spec }) = guards.next() else {
-        return GuardPolicy::default();
+        return GuardPolicy { window_s: guard::WINDOW_DEFAULT_S, ..GuardPolicy::default() };
     };
     for Object { head, spec: _ } in guards {
         let help = format!("the first is at {}", first.origin);
