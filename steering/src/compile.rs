@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use geo_data::{ClassId, LocaleTable};
@@ -21,6 +21,7 @@ use crate::latency::{Index, LatencyMap};
 use crate::map::{Leaf, LeafId, Reach, RunTable, ServiceMap, SteeringMap};
 use crate::rank::Ranker;
 use crate::runs::Key;
+use crate::share;
 use crate::sight::{Lens, Sight};
 
 #[cfg(test)]
@@ -144,13 +145,15 @@ fn compile_service(
     let cuts = cuts_of(service, residuals);
     let mut leaves = Leaves::new(inputs, service, residuals, &cuts);
     let locales = inputs.locales;
-    let v4 = leaves.table(locales.runs_v4(), locales, &cuts.v4);
-    let v6 = leaves.table(locales.runs_v6(), locales, &cuts.v6);
+    let mut known = Known::new(locales);
+    let v4 = leaves.table(locales.runs_v4(), &mut known, &cuts.v4);
+    let v6 = leaves.table(locales.runs_v6(), &mut known, &cuts.v6);
     let mut resolver_v4 = RunTable::default();
     let mut resolver_v6 = RunTable::default();
     if let Some(Resolvers { locales, within }) = resolvers {
-        resolver_v4 = leaves.within(locales.runs_v4(), locales, (&cuts.v4, &within.v4));
-        resolver_v6 = leaves.within(locales.runs_v6(), locales, (&cuts.v6, &within.v6));
+        let mut known = Known::new(locales);
+        resolver_v4 = leaves.within(locales.runs_v4(), &mut known, (&cuts.v4, &within.v4));
+        resolver_v6 = leaves.within(locales.runs_v6(), &mut known, (&cuts.v6, &within.v6));
     }
     let (mut leaves, reaches) = (leaves.leaves.into_values(), leaves.reaches.into_values());
     set_blocks(&mut leaves, &v4, service.steering.sticky.v4_len, |leaf| &mut leaf.block_v4_len);
@@ -163,7 +166,7 @@ struct Leaves<'a> {
     ranker: Ranker<'a>,
     lens: Lens,
     cuts: &'a Cuts,
-    by_sight: HashMap<(Sight, u32), LeafId>,
+    by_sight: HashMap<(Sight, u32), LeafId, BuildHasherDefault<Scatter>>,
     leaves: Interner<Leaf>,
     reaches: Interner<Reach>,
     /// The one reach of everybody, when no fence is about.
@@ -177,11 +180,12 @@ impl<'a> Leaves<'a> {
         residuals: &'a Index,
         cuts: &'a Cuts,
     ) -> Self {
+        let ranker = Ranker::new(inputs, service, residuals);
         Self {
-            ranker: Ranker::new(inputs, service, residuals),
-            lens: Lens::new(service, residuals),
+            lens: Lens::new(service, ranker.sites(), residuals),
+            ranker,
             cuts,
-            by_sight: HashMap::new(),
+            by_sight: HashMap::default(),
             leaves: Interner::default(),
             reaches: Interner::default(),
             common_reach: None,
@@ -192,13 +196,12 @@ impl<'a> Leaves<'a> {
     fn table<K: Key>(
         &mut self,
         runs: impl Iterator<Item = (K, ClassId)>,
-        locales: &LocaleTable,
+        known: &mut Known<'_>,
         segments: &Segments,
     ) -> RunTable<K> {
-        let mut by_class = vec![None; locales.classes().len()];
         let mut folder = Folder::to_truth();
         cut::split(runs, segments, |start, class, overlay| {
-            folder.push(start, self.leaf_of(class, overlay, locales, &mut by_class));
+            folder.push(start, self.leaf_of(class, overlay, known));
         });
         finish(folder)
     }
@@ -207,48 +210,35 @@ impl<'a> Leaves<'a> {
     fn within<K: Key>(
         &mut self,
         runs: impl Iterator<Item = (K, ClassId)>,
-        locales: &LocaleTable,
+        known: &mut Known<'_>,
         (segments, within): (&Segments, &Segments),
     ) -> RunTable<K> {
-        let mut by_class = vec![None; locales.classes().len()];
         let mut cut_twice = Vec::new();
         let mut folder = Folder::exact();
         cut::split(runs, within, |start, class, inside| {
             cut_twice.push((K::from_u64(start), (class, inside != NO_OVERLAY)));
         });
         cut::split(cut_twice.into_iter(), segments, |start, (class, is_named), overlay| {
-            let leaf = if is_named {
-                self.leaf_of(class, overlay, locales, &mut by_class)
-            } else {
-                LeafId::ELSEWHERE
-            };
+            let leaf =
+                if is_named { self.leaf_of(class, overlay, known) } else { LeafId::ELSEWHERE };
             folder.push(start, leaf);
         });
         finish(folder)
     }
 
-    fn leaf_of(
-        &mut self,
-        class: ClassId,
-        overlay: u32,
-        locales: &LocaleTable,
-        by_class: &mut [Option<LeafId>],
-    ) -> LeafId {
+    fn leaf_of(&mut self, class: ClassId, overlay: u32, known: &mut Known<'_>) -> LeafId {
         let at = class.0 as usize;
-        if overlay == NO_OVERLAY
-            && let Some(known) = by_class[at]
-        {
-            return known;
+        if overlay == NO_OVERLAY && known.by_class[at] != LeafId::ELSEWHERE {
+            return known.by_class[at];
         }
-        let sight = self.lens.look(&locales.classes()[at], locales);
-        let known = self.by_sight.get(&(sight, overlay)).copied();
-        let leaf = known.unwrap_or_else(|| {
+        let sight = self.lens.look(&known.locales.classes()[at], known.locales);
+        let leaf = self.by_sight.get(&(sight, overlay)).copied().unwrap_or_else(|| {
             let leaf = self.work_out(&sight, self.cuts.prefixes(overlay));
             self.by_sight.insert((sight, overlay), leaf);
             leaf
         });
         if overlay == NO_OVERLAY {
-            by_class[at] = Some(leaf);
+            known.by_class[at] = leaf;
         }
         leaf
     }
@@ -271,6 +261,52 @@ impl<'a> Leaves<'a> {
 #[expect(clippy::expect_used, reason = "a locale table covers its space from 0 in rising order")]
 fn finish<K: Key>(folder: Folder<K>) -> RunTable<K> {
     folder.finish().expect("the intervals rise from 0")
+}
+
+/// The leaves of a table's classes as far as they are worked out.
+struct Known<'a> {
+    locales: &'a LocaleTable,
+    by_class: Vec<LeafId>,
+}
+
+impl<'a> Known<'a> {
+    fn new(locales: &'a LocaleTable) -> Self {
+        Self { locales, by_class: vec![LeafId::ELSEWHERE; locales.classes().len()] }
+    }
+}
+
+/// A hasher for keys that nobody outside chooses: one multiplication chain a word.
+#[derive(Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for chunk in octets.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = share::mix(self.0 ^ u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = share::mix(self.0.rotate_left(7) ^ value);
+    }
 }
 
 /// Gives equal values one number.

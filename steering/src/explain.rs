@@ -197,7 +197,9 @@ pub fn explain(
     let told = Telling { inputs, snapshot, map, id: service, spec, found, decision, client };
     let ranker = Ranker::new(inputs, spec, &residuals);
     let cuts = cuts_of(spec, &residuals);
-    let shown = told.representative(&ranker, &cuts, Lens::new(spec, &residuals));
+    let lens = Lens::new(spec, ranker.sites(), &residuals);
+    let shown =
+        told.representative(&ranker, &See { locales: inputs.locales, cuts: &cuts, lens: &lens });
     let orders = ranker.orders(&shown.sight, &shown.prefixes);
     let ranked = ranker.rank(&shown.sight, &shown.prefixes, &orders);
     Some(Explanation {
@@ -240,22 +242,17 @@ struct Representative {
 impl Telling<'_> {
     /// The client itself, unless its block was folded to another's leaf: then the first address of
     /// the block that has that leaf.
-    fn representative(&self, ranker: &Ranker<'_>, cuts: &Cuts, lens: Lens) -> Representative {
-        let resolvers;
-        let mut locales = self.inputs.locales;
+    fn representative(&self, ranker: &Ranker<'_>, see: &See<'_>) -> Representative {
         if self.found.is_resolver {
-            resolvers = Resolvers::new(self.inputs.policy, self.inputs.locales);
-            let named = resolvers.as_ref().and_then(|table| table.locales_of(self.client.ip));
-            locales = named.unwrap_or(locales);
-            let seen = See { locales, cuts, lens }.at(self.ip());
-            return seen;
+            let resolvers = Resolvers::new(self.inputs.policy, self.inputs.locales);
+            let placed = resolvers.as_ref().and_then(|table| table.locales_of(self.client.ip));
+            return See { locales: placed.unwrap_or(see.locales), ..*see }.at(self.ip());
         }
-        let see = See { locales, cuts, lens };
         let own = see.at(self.ip());
         if self.is_leaf_of(ranker, &own) {
             return own;
         }
-        let others = self.block_addresses(&see).take(SAMPLES_MAX).map(|ip| see.at(ip));
+        let others = self.block_addresses(see).take(SAMPLES_MAX).map(|ip| see.at(ip));
         let mut others = others.filter(|other| self.is_leaf_of(ranker, other));
         others.next().unwrap_or(own)
     }
@@ -431,10 +428,11 @@ impl Telling<'_> {
 }
 
 /// How a policy sees addresses.
+#[derive(Clone, Copy)]
 struct See<'a> {
     locales: &'a LocaleTable,
     cuts: &'a Cuts,
-    lens: Lens,
+    lens: &'a Lens,
 }
 
 impl See<'_> {

@@ -121,6 +121,7 @@ impl Index {
 /// The levels above prefixes that a client belongs to, finest first.
 fn levels_of(sight: &Sight) -> [Option<Level>; 6] {
     let Sight { point: _, area: _, continent, country, subdivision, isp, asn } = *sight;
+    let (country, isp) = (country.named(), isp.named());
     [
         asn.zip(subdivision).map(|(asn, subdivision)| Level::AsnSubdivision(asn, subdivision)),
         isp.zip(subdivision).map(|(isp, subdivision)| Level::IspSubdivision(isp, subdivision)),

@@ -5,6 +5,9 @@
 
 use model::geo::Point;
 
+#[cfg(test)]
+mod tests;
+
 /// The Earth's mean radius in metres (IUGG 1980: R1 = 6371.0088 km).
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 

@@ -2,8 +2,7 @@
 //!
 //! Orders first (pool, fences, drains: what they remove never comes back), then pins, the `prefer`
 //! ladder, the tier gate and the bill. All of them are one sort key, so there is one order and it
-//! is total: gate by gate the sites inside their budgets, then the rest by bill alone. Health and
-//! readiness are not known here; they are applied after the look-up.
+//! is total. Health and readiness are not known here; they are applied after the look-up.
 
 use std::cmp::Reverse;
 
@@ -19,7 +18,7 @@ use crate::latency::{self, Index, Level, OfLevel, Residual};
 use crate::map::{LEAF_SITES_MAX, Leaf, Reach};
 use crate::place::Place;
 use crate::share;
-use crate::sight::{self, Sight};
+use crate::sight::{self, Seen, Sight};
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +71,8 @@ pub(crate) struct Ranked {
     pub(crate) rung: u16,
     /// The first step of the tier order that accepts it; `None`: over every budget.
     pub(crate) gate: Option<u16>,
+    /// Its place after the gate: see [`Ranker::pass_gate`].
+    stage: u16,
     pub(crate) bill: Bill,
     /// The level of the bill's residual.
     pub(crate) level: Option<(Level, u32)>,
@@ -86,7 +87,7 @@ impl Ranked {
         (
             self.pin.unwrap_or(u16::MAX),
             self.rung,
-            self.gate.unwrap_or(u16::MAX),
+            self.stage,
             self.bill.total_us(),
             self.bill.distance_m,
             Reverse(self.tier),
@@ -183,8 +184,35 @@ impl<'a> Ranker<'a> {
                 self.assess(candidate, &client, at)
             })
             .collect();
+        self.pass_gate(&mut ranked);
         ranked.sort_unstable_by_key(Ranked::key);
         ranked
+    }
+
+    /// Stages the tier order, rung by rung. The gate is the first step that accepts a site: its
+    /// sites go first. They are followed by the steps after it, and by the rest by bill alone. A
+    /// step without a budget behind one that has a budget is a last resort: if it is not the gate,
+    /// its sites are of the rest, so that a room that fails sends nobody round the world while a
+    /// neighbour is a millisecond over its budget.
+    fn pass_gate(&self, ranked: &mut [Ranked]) {
+        let rungs = self.service.steering.prefer.len() + 1;
+        let mut gates: SmallVec<[u16; 4]> = SmallVec::from_elem(u16::MAX, rungs);
+        for one in ranked.iter().filter(|one| one.pin.is_none()) {
+            let gate = &mut gates[usize::from(one.rung)];
+            *gate = one.gate.map_or(*gate, |step| step.min(*gate));
+        }
+        let steps = &self.service.tiers;
+        let budgeted = steps.iter().position(|step| step.budget_us.is_some());
+        let is_last_resort = |step: usize| {
+            steps[step].budget_us.is_none() && budgeted.is_some_and(|first| first < step)
+        };
+        for one in ranked {
+            one.stage = match one.gate {
+                Some(step) if step == gates[usize::from(one.rung)] => 0,
+                Some(step) if !is_last_resort(usize::from(step)) => step.saturating_add(1),
+                _ => u16::MAX,
+            };
+        }
     }
 
     /// Whether both fences, the service's and the rules', let this client to this site.
@@ -219,6 +247,7 @@ impl<'a> Ranker<'a> {
             pin: pin.map(short),
             rung: short(rung.unwrap_or(rungs.len())),
             gate: gate.map(short),
+            stage: 0,
             bill,
             level,
             tier: site.tier,
@@ -233,8 +262,14 @@ impl<'a> Ranker<'a> {
             _ => UNKNOWN_DISTANCE_M,
         };
         let residual = latency::finest(client.chain, candidate.id);
-        let is_foreign = |isp| !site.isps.is_empty() && !site.isps.contains(&isp);
-        let is_abroad = client.sight.country.is_some_and(|country| country != site.country);
+        let is_foreign = !site.isps.is_empty()
+            && match client.sight.isp {
+                Seen::Unknown => false,
+                Seen::Other => true,
+                Seen::Is(isp) => !site.isps.contains(&isp),
+            };
+        let is_abroad =
+            client.sight.country != Seen::Unknown && !client.sight.country.is(site.country);
         let steering = &self.service.steering;
         let left = |penalty_us: u32, permille: fn(&Residual) -> u16| {
             let permille = residual.as_ref().map_or(latency::WHOLE, |(_, of)| permille(of));
@@ -244,11 +279,17 @@ impl<'a> Ranker<'a> {
         let border_us = left(steering.border_penalty_us, |of| of.border_permille);
         let bill = Bill {
             residual_us: residual.map_or(0, |(_, residual)| residual.residual_us),
-            carrier_us: if client.sight.isp.is_some_and(is_foreign) { carrier_us } else { 0 },
+            carrier_us: if is_foreign { carrier_us } else { 0 },
             border_us: if is_abroad { border_us } else { 0 },
             ..Bill::prior(distance_m)
         };
         (bill, residual.map(|(level, residual)| (level, residual.samples)))
+    }
+
+    /// The sites that clients are compared with.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &'a Site> {
+        let candidates = self.candidates.iter().map(|candidate| candidate.site);
+        candidates.chain(self.fallback.iter().map(|&(_, site)| site))
     }
 
     /// What orders leave to a client: candidates in id order and fallback sites in theirs.
@@ -372,9 +413,9 @@ fn worn(penalty_us: u32, permille: u16) -> u32 {
 fn matches(rule: &Match, sight: &Sight, prefixes: &[IpNet]) -> bool {
     let Match { continents, countries, subdivisions, isps, areas, asns, cidrs, window: _ } = rule;
     any(continents, sight.continent)
-        && any(countries, sight.country)
+        && any(countries, sight.country.named())
         && any(subdivisions, sight.subdivision)
-        && any(isps, sight.isp)
+        && any(isps, sight.isp.named())
         && any(areas, sight.area)
         && any(asns, sight.asn)
         && (cidrs.is_empty() || cidrs.iter().any(|cidr| prefixes.contains(&cidr.trunc())))

@@ -73,10 +73,25 @@ pub(crate) fn leaf(world: &World, ip: IpAddr) -> RefLeaf {
         step.map_or(usize::MAX, |(place, _)| place)
     };
     let pin = |id: SiteId| pins.iter().position(|&pinned| pinned == id).unwrap_or(usize::MAX);
+    let stage = |id: SiteId| {
+        let peers = candidates.iter().filter(|&&peer| pin(peer) == usize::MAX);
+        let first = peers.filter(|&&peer| rung(peer) == rung(id)).map(|&peer| gate(peer)).min();
+        let step = gate(id);
+        if step == usize::MAX {
+            return usize::MAX;
+        }
+        if Some(step) == first {
+            return 0;
+        }
+        let has_budget = |step: &model::service::TierStep| step.budget_us.is_some();
+        let is_last_resort =
+            !has_budget(&service.tiers[step]) && service.tiers[..step].iter().any(has_budget);
+        if is_last_resort { usize::MAX } else { step + 1 }
+    };
     let mut order = candidates.clone();
     order.sort_by_key(|&id| {
         let tier = Reverse(world.policy.site(id).tier);
-        (pin(id), rung(id), gate(id), bill(id), distance_m(world, locale, id), tier, id)
+        (pin(id), rung(id), stage(id), bill(id), distance_m(world, locale, id), tier, id)
     });
 
     let mut sharing: Vec<(SiteId, u32)> = Vec::new();

@@ -69,9 +69,15 @@ pub(crate) fn order(leaf: &Leaf, block: Block) -> [u8; LEAF_SITES_MAX] {
         let draw = block.draw(leaf.seeds.get(at).copied().unwrap_or(0));
         *ticket = Ticket { draw, distance: neg_log2(draw), weight: u64::from(leaf.weights[at]) };
     }
-    order[..shared].sort_unstable_by(|&a, &b| {
-        tickets[usize::from(a)].cmp(&tickets[usize::from(b)]).then(a.cmp(&b))
-    });
+    // Four at most: inserting beats a general sort. Ties keep the leaf's order.
+    for end in 1..shared {
+        let mut at = end;
+        while at > 0 && tickets[at].cmp(&tickets[at - 1]).is_lt() {
+            tickets.swap(at, at - 1);
+            order.swap(at, at - 1);
+            at -= 1;
+        }
+    }
     order
 }
 

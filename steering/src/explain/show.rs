@@ -30,11 +30,14 @@ impl fmt::Display for Explanation {
         }
         if let Some(share) = &self.share {
             let weights = share.weights.iter().map(|(site, weight)| format!("{site}={weight}"));
-            let mut words: Vec<String> = weights.collect();
-            words.extend(
-                share.shift.iter().map(|(to, share_bp)| format!("{} to {to}", percent(*share_bp))),
-            );
-            writeln!(f, "  share   block {} of {}", share.block, words.join(" "))?;
+            let weights: Vec<String> = weights.collect();
+            if !weights.is_empty() {
+                writeln!(f, "  share   block {} of {}", share.block, weights.join(" "))?;
+            }
+            if let Some((to, share_bp)) = &share.shift {
+                let share_of = percent(*share_bp);
+                writeln!(f, "  shift   {share_of} of blocks like {} to {to}", share.block)?;
+            }
         }
         table(f, &self.candidates)
     }

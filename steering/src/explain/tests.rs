@@ -1,1 +1,94 @@
-//! Explanations.
+//! Explanations as people and machines read them.
+
+use model::observe::{Readiness, Verdict};
+use model::policy::{Effect, Match, Rule};
+use model::service::{ServiceId, TierStep};
+use model::site::{SiteId, Tier};
+
+use super::{Explanation, explain};
+use crate::latency::{LatencyMap, Level, Residual};
+use crate::world::{World, ecs, isp, locale, net, resolver, site};
+
+fn world() -> World {
+    let sites = vec![
+        site("gd-ct-room", Tier::Access, "CN-GD cn-ct 22.54 114.05"),
+        site("gd-cu-room", Tier::Access, "CN-GD cn-cu 22.54 114.05"),
+        site("gz-aggr", Tier::Aggregation, "CN-GD - 23.13 113.26"),
+        site("nw-room", Tier::Access, "CN-SN cn-ct 34.26 108.94"),
+        site("overseas", Tier::Core, "DE - 50.11 8.68"),
+    ];
+    let prefixes = [
+        ("14.0.0.0/10", locale("CN-GD cn-ct 22.54 114.05")),
+        ("91.0.0.0/10", locale("DE as3320 52.52 13.40")),
+    ];
+    let mut world = World::new(sites, &prefixes);
+    let step = |tier, budget_us| TierStep { tier, budget_us };
+    world.service().tiers = vec![
+        step(Tier::Access, Some(15_000)),
+        step(Tier::Aggregation, Some(30_000)),
+        step(Tier::Core, None),
+    ];
+    world
+}
+
+fn told(world: &World, client: model::observe::Client) -> Explanation {
+    let snapshot = world.snapshot();
+    explain(&world.inputs(), &snapshot, ServiceId(0), client).expect("a service")
+}
+
+fn check(golden: &str, world: &World, client: model::observe::Client) {
+    assert_eq!(told(world, client).to_string(), golden);
+}
+
+#[test]
+fn the_nearest_room_of_the_carrier() {
+    check(include_str!("golden/nearest.txt"), &world(), ecs("14.1.2.0/24"));
+}
+
+#[test]
+fn a_failover_with_measurement_and_a_drain() {
+    let mut world = world();
+    world.health.drained[2] = true;
+    world.health.sites =
+        vec![Verdict::Down, Verdict::Failing, Verdict::Up, Verdict::Up, Verdict::Up];
+    world.health.readiness = vec![vec![Readiness::Ready; 5]];
+    let level = Level::IspCountry(isp("cn-ct"), locale("CN").country.expect("one"));
+    let residual = Residual { carrier_permille: 100, ..Residual::new(-1_500, 4_200) };
+    world.latency = LatencyMap { residuals: vec![(level, SiteId(1), residual)] };
+    check(include_str!("golden/failover.txt"), &world, ecs("14.1.2.0/24"));
+}
+
+#[test]
+fn a_shared_leaf_with_a_canary_asked_by_a_resolver() {
+    let mut world = world();
+    world.service().steering.spread_within_us = 40_000;
+    world.service().rules = vec![Rule {
+        origin: "default/launch/canary".into(),
+        matches: Match { cidrs: vec![net("14.0.0.0/12")], ..Match::default() },
+        effect: Effect::Shift { to: SiteId(4), share_bp: 1_250 },
+    }];
+    check(include_str!("golden/canary.txt"), &world, resolver("14.1.2.3"));
+}
+
+#[test]
+fn a_subnet_shorter_than_what_is_known() {
+    check(include_str!("golden/short-source.txt"), &world(), ecs("14.0.0.0/7"));
+}
+
+#[test]
+fn json_has_every_term_and_reads_back() {
+    let told = told(&world(), ecs("14.1.2.0/24"));
+    let json = serde_json::to_value(&told).expect("encodes");
+    assert_eq!(json["reason"], "best");
+    assert_eq!(json["candidates"][0]["bill"]["baseUs"], 8_200);
+    assert_eq!(json["candidates"][0]["totalUs"], 8_200);
+    assert_eq!(json["client"]["foundBy"], "clientSubnet");
+    assert_eq!(serde_json::from_value::<Explanation>(json).expect("decodes"), told);
+}
+
+#[test]
+fn a_service_nobody_knows_is_not_explained() {
+    let world = world();
+    let snapshot = world.snapshot();
+    assert_eq!(explain(&world.inputs(), &snapshot, ServiceId(1), ecs("14.1.2.0/24")), None);
+}

@@ -1,0 +1,207 @@
+//! Prints what a compilation and a decision cost over the embedded world table.
+//!
+//! `cargo run --release -p steering --example lookup [SITES]`
+
+#![allow(clippy::print_stdout, reason = "an example talks to the terminal")]
+#![allow(clippy::expect_used, reason = "an example stops at the first surprise")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
+
+use model::geo::Point;
+use model::name::{ObjectRef, SiteName};
+use model::observe::Client;
+use model::service::{Answers, Fallback, GlobalService, Rung, Steering, Sticky, TierStep};
+use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::{Country, Isp, Policy};
+use steering::compile::{Inputs, compile};
+use steering::decide::{ServiceState, decide};
+use steering::latency::LatencyMap;
+use steering::{Health, ServiceMap, SteeringMap};
+
+/// Where the sites are: name, country, carrier, hundredths of a degree.
+const PLACES: [(&str, &str, &str, i16, i16); 20] = [
+    ("gz-ct", "CN", "cn-ct", 2313, 11326),
+    ("gz-cu", "CN", "cn-cu", 2313, 11326),
+    ("xa-ct", "CN", "cn-ct", 3426, 10894),
+    ("fra", "DE", "", 5011, 868),
+    ("ash", "US", "", 3904, -7749),
+    ("sjc", "US", "", 3734, -12189),
+    ("gru", "BR", "", -2355, -4663),
+    ("sin", "SG", "", 135, 10382),
+    ("syd", "AU", "", -3387, 15121),
+    ("jnb", "ZA", "", -2620, 2805),
+    ("bj-cm", "CN", "cn-cm", 3990, 11641),
+    ("sh-ct", "CN", "cn-ct", 3123, 12147),
+    ("lon", "GB", "", 5151, -13),
+    ("bom", "IN", "", 1908, 7288),
+    ("nrt", "JP", "", 3568, 13969),
+    ("dxb", "AE", "", 2520, 5527),
+    ("mad", "ES", "", 4042, -370),
+    ("ord", "US", "", 4188, -8763),
+    ("mex", "MX", "", 1943, -9913),
+    ("waw", "PL", "", 5223, 2101),
+];
+
+/// Look-ups a round; the best of five rounds is printed.
+const LOOKUPS: u32 = 2_000_000;
+
+fn main() {
+    let count = std::env::args().nth(1).map_or(10, |text| text.parse().expect("a number"));
+    let policy = policy(&PLACES[..count]);
+    let (locales, load_ms) = timed(geo_data::LocaleTable::embedded);
+    let (runs_v4, runs_v6) = locales.runs_count();
+    println!(
+        "geo table: {runs_v4} + {runs_v6} runs, {} classes, {load_ms:.0} ms to load",
+        locales.classes().len()
+    );
+    let latency = LatencyMap::default();
+    let inputs = Inputs {
+        policy: &policy,
+        policy_generation: 1,
+        locales: &locales,
+        latency: &latency,
+        drained: &[],
+        long_out: &[],
+        minute_of_week: 0,
+    };
+    let (map, best_ms) = best_of(|| compile(&inputs));
+    println!("compile: {best_ms:.1} ms for {} distinct policies of {count} sites", map.maps.len());
+    for (id, service) in policy.services() {
+        let compiled = map.service(id).expect("compiled");
+        println!(
+            "{}: {} + {} runs, {} leaves, {:.1} MB",
+            service.object,
+            compiled.v4.len(),
+            compiled.v6.len(),
+            compiled.leaves.len(),
+            megabytes(compiled.memory_octets()),
+        );
+        measure(compiled, &ServiceState::new(id, service, &Health::default()));
+    }
+    show_tiles(&map);
+}
+
+fn measure(map: &ServiceMap, state: &ServiceState) {
+    let ns = |next: fn(u64) -> Client| {
+        let (_, best_ms) = best_of(|| {
+            let mut sum = 0_u32;
+            for at in 0..LOOKUPS {
+                let random = u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let decision = decide(map, state, next(random ^ (random >> 29)));
+                sum = sum.wrapping_add(u32::from(decision.sites[0].0));
+            }
+            std::hint::black_box(sum)
+        });
+        best_ms * 1e6 / f64::from(LOOKUPS)
+    };
+    let v4 = ns(|random| {
+        let [a, b, c, ..] = random.to_be_bytes();
+        Client { ip: IpAddr::V4(Ipv4Addr::new(a, b, c, 0)), source_len: Some(24) }
+    });
+    let v6 = ns(|random| {
+        let top = 0x2000_0000_0000_0000 | (random >> 3 & !0xff);
+        let ip = Ipv6Addr::from_bits(u128::from(top) << 64);
+        Client { ip: IpAddr::V6(ip), source_len: Some(56) }
+    });
+    println!("  decide: {v4:.1} ns for random IPv4 subnets, {v6:.1} ns for IPv6");
+}
+
+/// How many scopes it takes to cover all of IPv4: a resolver's cache entries for one name.
+fn show_tiles(map: &SteeringMap) {
+    for compiled in &map.maps {
+        let mut tiles = 0_u64;
+        for run in compiled.v4.iter() {
+            let mut at = run.first;
+            loop {
+                tiles += 1;
+                let len = run.block_len(at);
+                let last = at | u32::MAX.checked_shr(len.into()).unwrap_or(0);
+                if last >= run.last {
+                    break;
+                }
+                at = last + 1;
+            }
+        }
+        println!("resolver cache entries to cover IPv4: {tiles}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an example is a shell: it reads the clock")]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let value = work();
+    (value, start.elapsed().as_secs_f64() * 1e3)
+}
+
+fn best_of<T>(mut work: impl FnMut() -> T) -> (T, f64) {
+    let (mut value, mut best_ms) = timed(&mut work);
+    for _ in 0..4 {
+        let (again, ms) = timed(&mut work);
+        (value, best_ms) = (again, best_ms.min(ms));
+    }
+    (value, best_ms)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "megabytes with one decimal")]
+fn megabytes(octets: usize) -> f64 {
+    octets as f64 / 1e6
+}
+
+/// Two services: the bill alone, and a ladder with shares.
+fn policy(places: &[(&str, &str, &str, i16, i16)]) -> Policy {
+    let mut sites: Vec<Site> = places.iter().map(site).collect();
+    sites.sort_by(|a, b| a.name.cmp(&b.name));
+    let pool: Vec<SiteId> =
+        (0..sites.len()).filter_map(|at| u16::try_from(at).ok()).map(SiteId).collect();
+    let plain = service("plain", pool);
+    let mut shared = GlobalService { object: ObjectRef::new("bench", "shared"), ..plain.clone() };
+    shared.steering.spread_within_us = 5_000;
+    shared.steering.prefer =
+        vec![Rung { country: true, subdivision: false, isp: true, continent: false }];
+    Policy { sites, services: vec![plain, shared], ..Policy::default() }
+}
+
+fn site(&(name, country, isp, lat_cdeg, lon_cdeg): &(&str, &str, &str, i16, i16)) -> Site {
+    Site {
+        name: SiteName::new(name).expect("a name"),
+        tier: Tier::Core,
+        country: Country::parse(country).expect("a country"),
+        subdivision: None,
+        city: None,
+        point: Some(Point { lat_cdeg, lon_cdeg }),
+        isps: Isp::parse(isp).into_iter().collect(),
+        addresses: vec![SiteAddress { ip: IpAddr::from([127, 0, 0, 1]), isp: None }],
+        capacity: Capacity::default(),
+        labels: std::collections::BTreeMap::default(),
+        drain: false,
+        l7: true,
+        health: None,
+    }
+}
+
+fn service(name: &str, pool: Vec<SiteId>) -> GlobalService {
+    GlobalService {
+        object: ObjectRef::new("bench", name),
+        hostnames: Vec::new(),
+        protected: false,
+        tiers: vec![TierStep { tier: Tier::Core, budget_us: None }],
+        pool,
+        backends: Vec::new(),
+        fence: None,
+        steering: Steering {
+            prefer: Vec::new(),
+            spread_within_us: 0,
+            sticky: Sticky { v4_len: 24, v6_len: 56 },
+            weights: std::collections::BTreeMap::default(),
+            carrier_penalty_us: 20_000,
+            border_penalty_us: 10_000,
+        },
+        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        health: None,
+        panic_below_percent: 0,
+        fallback: Fallback::AnswerAll,
+        rules: Vec::new(),
+        records: Vec::new(),
+    }
+}
