@@ -3,6 +3,7 @@
 //! This runs over whatever could be read, also after errors, so that one run finds everything. An
 //! object that was named but failed is known here: a reference to it is not an error of its own.
 
+mod gateway;
 mod hostname;
 mod inherit;
 mod names;
@@ -60,6 +61,7 @@ pub(super) fn link(
         let name = Spanned { value: Arc::from(bound.value.as_str()), span: bound.span };
         names.site(&name, report);
     }
+    gateway::check(&gateway, &names, report);
     let mut inherited = inherit::collect(policies, &zones, &names, report);
     let mut hostnames = Hostnames::new(&zones, report.has_lost_objects());
     let mut linked = Vec::with_capacity(services.len());

@@ -153,6 +153,14 @@ impl StaticSets {
                 );
             }
             let glue = matches!(*record_type, RecordType::A | RecordType::AAAA);
+            let of_cut = glue || matches!(*record_type, RecordType::NS | RecordType::DS);
+            if is_cut && !of_cut {
+                let message = format!("`{owner}` is delegated");
+                report.warn(set.span, message, "nobody is ever answered with this record");
+            }
+            if *record_type == RecordType::NS {
+                self.check_glue(owner, set, report);
+            }
             match owner.parent().and_then(|parent| self.cut_at_or_above(&parent)) {
                 Some((RecordType::DNAME, cut, _)) => {
                     let message = format!("`{owner}` lies below the DNAME at `{cut}`");
@@ -163,6 +171,17 @@ impl StaticSets {
                     report.warn(set.span, message, "nobody is ever answered with this record");
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// A server below the cut it serves can only be found by its glue (RFC 1034, section 4.2.1).
+    fn check_glue(&self, cut: &DnsName, set: &Set, report: &mut Report) {
+        for server in set.rdata.iter().filter_map(|rdata| DnsName::from_wire(rdata).ok()) {
+            let is_address = |t: RecordType| matches!(t, RecordType::A | RecordType::AAAA);
+            if server.is_within(cut) && !self.at(&server).any(|(t, _)| is_address(t)) {
+                let message = format!("the delegation of `{cut}` has no address for `{server}`");
+                report.warn(set.span, message, "add its A or AAAA records here as glue");
             }
         }
     }

@@ -8,6 +8,8 @@ use super::master::{Word, unescape};
 const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
 const NO_DEFAULT_ALPN: u16 = 2;
+/// RFC 9540.
+const OHTTP: u16 = 8;
 const KEYS: &[(&str, u16)] = &[
     ("mandatory", MANDATORY),
     ("alpn", ALPN),
@@ -17,7 +19,7 @@ const KEYS: &[(&str, u16)] = &[
     ("ech", 5),
     ("ipv6hint", 6),
     ("dohpath", 7),
-    ("ohttp", 8),
+    ("ohttp", OHTTP),
 ];
 /// RFC 9460, section 14.3.2: reserved as the invalid key.
 const INVALID_KEY: u16 = 65_535;
@@ -97,26 +99,18 @@ fn encode_param(word: &Word<'_>) -> Result<(u16, Vec<u8>), String> {
         value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value)
     });
     let value = match value {
-        Some(value) => Some(unescape(value).ok_or_else(|| format!("`{value}` has a bad escape"))?),
-        None => None,
+        Some(value) => unescape(value).ok_or_else(|| format!("`{value}` has a bad escape"))?,
+        None => Vec::new(),
     };
-    if key == NO_DEFAULT_ALPN {
-        return match value {
-            None => Ok((key, Vec::new())),
-            Some(_) => Err("`no-default-alpn` has no value".into()),
-        };
+    let bare = matches!(key, NO_DEFAULT_ALPN | OHTTP);
+    let named = KEYS.iter().any(|(_, number)| *number == key);
+    match value.is_empty() {
+        false if bare => Err(format!("`{name}` has no value")),
+        true if named && !bare => Err(format!("`{name}` needs a value")),
+        _ => encode_value(key, &value).map(|octets| (key, octets)).ok_or_else(|| {
+            format!("`{}` is not a value of `{name}`", String::from_utf8_lossy(&value))
+        }),
     }
-    let known = KEYS.iter().any(|(_, number)| *number == key);
-    let value = match value {
-        Some(value) if !value.is_empty() => value,
-        None | Some(_) if known && name != "ohttp" => {
-            return Err(format!("`{name}` needs a value"));
-        }
-        other => other.unwrap_or_default(),
-    };
-    encode_value(key, &value)
-        .map(|octets| (key, octets))
-        .ok_or_else(|| format!("`{}` is not a value of `{name}`", String::from_utf8_lossy(&value)))
 }
 
 fn encode_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::document::object::Kind;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::suggest;
-use crate::gateway::Service;
+use crate::gateway::{Service, ServicePort};
 use crate::name::ObjectRef;
 use crate::site::{Site, SiteId};
 
@@ -130,12 +130,35 @@ impl<'a> Names<'a> {
                 self.warn_unless_declared(Kind::Service, &object.value, object.span, report);
             }
             Some(service) if service.ports.iter().all(|known| known.port != port.value) => {
-                let listed: Vec<String> =
-                    service.ports.iter().map(|known| known.port.to_string()).collect();
-                let message = format!("`{}` has no TCP port {}", object.value, port.value);
-                report.warn(port.span, message, format!("its ports are {}", listed.join(", ")));
+                let message =
+                    format!("the Service `{}` has no TCP port {}", object.value, port.value);
+                report.warn(port.span, message, help_ports(service));
             }
             Some(_) => {}
         }
+    }
+
+    /// A Service by name.
+    pub(super) fn service(&self, object: &ObjectRef) -> Option<&'a Service> {
+        self.services.get(object).copied()
+    }
+
+    /// Where an object's name was written.
+    pub(super) fn span_of(&self, kind: Kind, object: &ObjectRef) -> Option<Span> {
+        self.declared.get(&(kind, object.clone())).map(|(span, _)| *span)
+    }
+}
+
+/// A help that lists a Service's ports.
+pub(super) fn help_ports(service: &Service) -> String {
+    let port = |port: &ServicePort| match &port.name {
+        Some(name) => format!("{} (`{name}`)", port.port),
+        None => port.port.to_string(),
+    };
+    let listed: Vec<String> = service.ports.iter().map(port).collect();
+    if listed.is_empty() {
+        "it has none".into()
+    } else {
+        format!("its ports are {}", listed.join(", "))
     }
 }

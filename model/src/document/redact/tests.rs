@@ -30,6 +30,10 @@ fn no_broken_secret_shows_its_key() {
     }
     check("apiVersion: v1\nkind: Secret\nmetadata: {name: x, labels: {tls.key: KEY}}\ndata: {}\n");
     check("apiVersion: v1\nkind: Secret\nmetadata: {name: KEY}\n");
+    check(
+        &format!("apiVersion: v1\nkind: List\nitems:\n- {}", head.replace('\n', "\n  "))
+            .replace("type:", "data: {tls.key: KEY, tls.crt: [KEY]}\n  type:"),
+    );
     check("{\"kind\": \"Secret\", \"data\": {\"tls.key\": \"KEY\"}}");
 }
 

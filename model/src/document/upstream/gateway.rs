@@ -85,11 +85,12 @@ fn read_listener(
         report.warn(node.span, "a listener that passes TLS through is ignored", "use `Terminate`");
         return Some(None);
     }
-    let certificates = tls.map(|tls| tls.certificates).unwrap_or_default();
-    if served == ListenerProtocol::Https && certificates.is_empty() {
+    let given = tls.as_ref().is_some_and(|tls| tls.given > 0);
+    if served == ListenerProtocol::Https && !given {
         let help = "add `tls.certificateRefs`";
         report.error_with_help(node.span, "an HTTPS listener needs a certificate", help);
     }
+    let certificates = tls.map(|tls| tls.certificates).unwrap_or_default();
     Some(Some(Listener {
         name: name?,
         port: port?,
@@ -102,6 +103,8 @@ fn read_listener(
 
 struct Tls {
     terminates: bool,
+    /// How many references there are, right or wrong.
+    given: usize,
     certificates: Vec<ObjectRef>,
 }
 
@@ -110,7 +113,9 @@ fn read_tls(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Tls
     let mut fields = Fields::open("`tls`", node, report)?;
     fields.ignore_with_warning(&["frontendValidation", "options"], report);
     let terminates = fields.optional("mode", report, value::choice(MODES)).unwrap_or(true);
+    let mut given = 0;
     let certificates = fields.list("certificateRefs", report, |node, report| {
+        given += 1;
         let mut fields = Fields::open("a certificate", node, report)?;
         let target = TargetRef::read(&mut fields, namespace, report);
         fields.finish(report);
@@ -122,7 +127,7 @@ fn read_tls(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Tls
         Some(target.object)
     });
     fields.finish(report);
-    Some(Tls { terminates, certificates })
+    Some(Tls { terminates, given, certificates })
 }
 
 /// Whether routes of every namespace may attach.

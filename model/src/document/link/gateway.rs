@@ -1,0 +1,95 @@
+//! References between the gateway's objects: what they name and is not there is warned of, at the
+//! name of the object that refers to it. It is no error, because upstream takes such objects too and
+//! answers 500 or 404 until the rest comes.
+
+use super::names::{Names, help_ports};
+use crate::document::object::Kind;
+use crate::document::report::{Report, Span};
+use crate::gateway::{
+    Gateway, GatewayObjects, HttpRoute, Ingress, IngressBackend, Meta, PortRef, Service,
+};
+use crate::name::ObjectRef;
+
+/// Checks every reference.
+pub(super) fn check(objects: &GatewayObjects, names: &Names<'_>, report: &mut Report) {
+    let GatewayObjects { ingresses, gateways, http_routes, .. } = objects;
+    for ingress in ingresses {
+        check_ingress(ingress, &Place::of(Kind::Ingress, &ingress.meta, names), report);
+    }
+    for gateway in gateways {
+        check_gateway(gateway, &Place::of(Kind::Gateway, &gateway.meta, names), report);
+    }
+    for route in http_routes {
+        check_route(route, &Place::of(Kind::HttpRoute, &route.meta, names), report);
+    }
+}
+
+/// The object that refers, and what to look references up in.
+struct Place<'n> {
+    span: Option<Span>,
+    names: &'n Names<'n>,
+}
+
+impl<'n> Place<'n> {
+    fn of(kind: Kind, meta: &Meta, names: &'n Names<'n>) -> Self {
+        Self { span: names.span_of(kind, &meta.object), names }
+    }
+
+    fn require(&self, kind: Kind, object: &ObjectRef, report: &mut Report) {
+        if let Some(span) = self.span {
+            self.names.warn_unless_declared(kind, object, span, report);
+        }
+    }
+
+    fn require_port(
+        &self,
+        object: &ObjectRef,
+        port: &str,
+        fits: impl Fn(&Service) -> bool,
+        report: &mut Report,
+    ) {
+        self.require(Kind::Service, object, report);
+        if let (Some(span), Some(service)) = (self.span, self.names.service(object))
+            && !fits(service)
+        {
+            let message = format!("the Service `{object}` has no TCP port {port}");
+            report.warn(span, message, help_ports(service));
+        }
+    }
+}
+
+fn check_ingress(ingress: &Ingress, place: &Place<'_>, report: &mut Report) {
+    let backends = ingress.paths.iter().map(|path| &path.backend).chain(&ingress.default_backend);
+    for IngressBackend { service, port } in backends {
+        match port {
+            PortRef::Number(number) => {
+                let fits = |s: &Service| s.ports.iter().any(|port| port.port == *number);
+                place.require_port(service, &number.to_string(), fits, report);
+            }
+            PortRef::Name(name) => {
+                let fits =
+                    |s: &Service| s.ports.iter().any(|port| port.name.as_ref() == Some(name));
+                place.require_port(service, &format!("`{name}`"), fits, report);
+            }
+        }
+    }
+    for tls in &ingress.tls {
+        place.require(Kind::Secret, &tls.secret, report);
+    }
+}
+
+fn check_gateway(gateway: &Gateway, place: &Place<'_>, report: &mut Report) {
+    for secret in gateway.listeners.iter().flat_map(|listener| &listener.certificates) {
+        place.require(Kind::Secret, secret, report);
+    }
+}
+
+fn check_route(route: &HttpRoute, place: &Place<'_>, report: &mut Report) {
+    for parent in &route.parents {
+        place.require(Kind::Gateway, &parent.gateway, report);
+    }
+    for backend in route.rules.iter().flat_map(|rule| &rule.backends) {
+        let fits = |s: &Service| s.ports.iter().any(|port| port.port == backend.port);
+        place.require_port(&backend.service, &backend.port.to_string(), fits, report);
+    }
+}
