@@ -31,6 +31,11 @@ impl Centres {
             .or_else(|| find(&self.countries, country))
     }
 
+    /// Whether the subdivision has a centre of its own.
+    pub fn has(&self, subdivision: Subdivision) -> bool {
+        find(&self.subdivisions, subdivision).is_some()
+    }
+
     /// Countries in order.
     pub fn countries(&self) -> &[(Country, Point)] {
         &self.countries

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use model::geo::Locale;
+use model::geo::{Country, Locale};
 
 use crate::source::Source;
 use crate::table::runs::Key;
@@ -90,7 +90,7 @@ pub enum Rank {
     /// Origin ASes.
     Asn,
     /// A regional database: right about subdivision and ISP inside these countries, ignored outside.
-    Regional(Vec<model::geo::Country>),
+    Regional(Vec<Country>),
 }
 
 /// One database as intervals. `facts[0]` knows nothing; starts rise from 0.
@@ -115,30 +115,29 @@ pub fn read(
     let preset = FieldMap::default();
     let fields = fields.unwrap_or(&preset);
     let mut ranges = Ranges::new(name);
-    let regional = if mmdb::is_mmdb(bytes) {
+    if mmdb::is_mmdb(bytes) {
         mmdb::read(bytes, fields, &mut ranges, progress)?;
-        false
     } else if xdb::is_xdb(bytes) {
         xdb::read(bytes, &mut ranges, progress)?;
-        true
     } else if let Ok(text) = std::str::from_utf8(bytes)
         && !text.contains('\0')
     {
         csv::read(text, fields, &mut ranges, progress)?;
-        false
     } else {
         return Err(ReadError::UnknownFormat(name.to_owned()));
-    };
-    let rank = if regional {
-        Rank::Regional(vec![model::geo::Country(*b"CN")])
-    } else {
-        rank_of(&ranges.facts)
-    };
+    }
+    let rank = rank_of(&ranges.facts);
     ranges.finish(rank)
 }
 
-/// The rank that fits what a database knows.
+/// The rank that fits what a database knows. One that names China's carriers and no other country's
+/// places is China's regional one: ip2region as we read it, GeoCN, and their like.
 fn rank_of(facts: &[Locale]) -> Rank {
+    let china = |country: Country| matches!(&country.0, b"CN" | b"HK" | b"MO" | b"TW");
+    let only_china = facts.iter().filter_map(|fact| fact.country).all(china);
+    if only_china && facts.iter().any(|fact| fact.country.is_some() && fact.isp.is_some()) {
+        return Rank::Regional(vec![Country(*b"CN")]);
+    }
     if facts
         .iter()
         .any(|fact| fact.subdivision.is_some() || fact.city.is_some() || fact.point.is_some())

@@ -69,8 +69,10 @@ pub fn describe(table: &LocaleTable, ip: IpAddr) -> LookupReport {
 
 fn source(table: &LocaleTable, locale: &model::Locale, id: SourceId) -> Option<String> {
     if id == SourceId::CENTRE {
-        let subdivision = locale.subdivision.map(|it| it.to_string());
-        let of = subdivision.or_else(|| locale.country.map(|it| it.to_string()))?;
+        let subdivision = locale.subdivision.filter(|&it| table.centres.has(it));
+        let of = subdivision
+            .map(|it| it.to_string())
+            .or_else(|| locale.country.map(|it| it.to_string()))?;
         return Some(format!("centre of {of}"));
     }
     let source = table.source(id)?;
@@ -101,5 +103,61 @@ impl fmt::Display for LookupReport {
             writeln!(f, "{text}, {link}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+    use model::geo::{Area, Country, Locale, Subdivision};
+    use model::policy::LocaleOverrides;
+
+    use super::*;
+    use crate::centre::Centres;
+
+    #[test]
+    fn the_operators_fields_are_told_from_the_databases() {
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        let point = model::Point { lat_cdeg: -5, lon_cdeg: -12_189 };
+        let centres = Centres::new(vec![(Country(*b"CN"), point)], vec![]);
+        let base = Locale {
+            country: Some(Country(*b"CN")),
+            subdivision: Subdivision::parse("CN-GD").ok(),
+            asn: Some(4134),
+            ..Locale::default()
+        };
+        let area = Locale { area: Area::parse("mec-7").ok(), ..Locale::default() };
+        let table = LocaleTable::from_prefixes(&[(net("10.0.0.0/8"), base)], centres)
+            .with_overrides(&LocaleOverrides {
+                clients: vec![(net("10.1.0.0/16"), area)],
+                ..LocaleOverrides::default()
+            });
+        let told = |ip: &str| describe(&table, ip.parse().unwrap()).to_string();
+        assert_eq!(
+            told("::ffff:10.1.2.3"),
+            "\
+10.1.2.3 holds for 10.1.0.0/16
+  country      CN                 prefixes
+  subdivision  CN-GD              prefixes
+  city         -
+  point        -0.05,-121.89      centre of CN
+  asn          AS4134             prefixes
+  isp          cn-ct              prefixes
+  area         mec-7              LocaleMap
+"
+        );
+        assert_eq!(
+            told("2001:db8::1"),
+            "\
+2001:db8::1 holds for ::/0
+  country      -
+  subdivision  -
+  city         -
+  point        -
+  asn          -
+  isp          -
+  area         -
+"
+        );
     }
 }

@@ -114,6 +114,12 @@ impl FieldMap {
                 locale.country = Some(region.country);
                 locale.subdivision = region.subdivision;
             }
+        } else if let Some(region) =
+            first(&self.subdivision_name).and_then(|value| subdivision::chinese(&value))
+        {
+            // Databases of China alone have no column for the country.
+            locale.country = Some(region.country);
+            locale.subdivision = region.subdivision;
         }
         locale.city = first(&self.city).map(|value| Arc::from(value.as_ref()));
         let degrees = first(&self.latitude).zip(first(&self.longitude));

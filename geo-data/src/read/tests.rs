@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use maxminddb::{Reader, WithinOptions, path};
-use model::geo::{Country, Point};
+use model::geo::Point;
 use proptest::prelude::*;
 
 use super::*;
@@ -345,6 +345,22 @@ fn the_regional_database_wins_inside_its_country_only() {
             // No province there, and a carrier that is no group: the others speak.
             ("14.3.0.9", "CN CN-ZJ Hangzhou 3030,12020 AS4134 cn-ct"),
         ],
+    );
+}
+
+/// GeoCN's columns: no country, Chinese names, an adcode for the province.
+#[test]
+fn a_database_of_china_alone_is_regional() {
+    let csv = "\
+network,province,city,isp,provinceCode
+14.0.0.0/16,广东省,深圳市,中国电信,440000
+14.1.0.0/16,香港,,,810000
+";
+    let layer = read("geocn.csv", csv.as_bytes(), None, &mut |_, _| {}).unwrap();
+    assert_eq!(layer.rank, Rank::Regional(vec![Country(*b"CN")]));
+    check(
+        &table(&[("geocn.csv", csv.as_bytes()), ("city.csv", b"14.0.0.0/8,CN\n")]),
+        &[("14.0.9.9", "CN CN-GD 深圳市 cn-ct"), ("14.1.9.9", "CN"), ("14.2.9.9", "CN")],
     );
 }
 

@@ -1,7 +1,7 @@
 //! Sorted runs of addresses with a class each, packed by the high half of the key.
 //!
 //! A start is kept as its low half under a directory of high halves: 6 octets a run for IPv4 and 8
-//! for IPv6, where plain pairs would take 8 and 16. A directory of the top 16 bits makes a look-up
+//! for IPv6, where plain pairs would take 8 and 16. Slots of neighbouring high halves make a look-up
 //! two short binary searches. Invariant: the first start is 0, starts rise strictly, neighbouring
 //! runs have different classes.
 
@@ -23,7 +23,9 @@ pub(crate) trait Key: Copy + Ord + fmt::Debug {
     fn low(self) -> Self::Low;
     /// Both halves together.
     fn join(high: u32, low: Self::Low) -> Self;
-    /// The top 16 bits of a high half.
+    /// How many slots there are.
+    const SLOTS: usize;
+    /// The slot of a high half; rises with it.
     fn slot(high: u32) -> usize;
     /// The key before this one; `None` at the first.
     fn before(self) -> Option<Self>;
@@ -40,6 +42,8 @@ impl Key for u32 {
     type Low = u16;
     const BITS: Self = 32;
     const ZERO: Self = 0;
+    // One per high half: nothing is left to search there.
+    const SLOTS: usize = 1 << 16;
     fn high(self) -> u32 {
         self >> 16
     }
@@ -71,6 +75,9 @@ impl Key for u64 {
     type Low = u32;
     const BITS: u32 = 64;
     const ZERO: Self = 0;
+    // All addresses in use are in 2000::/3 (RFC 4291, section 2.4): a slot for each /22 there, which
+    // 2 MB of memory allow, and one on either side for the rest.
+    const SLOTS: usize = (1 << 19) + 2;
     fn high(self) -> u32 {
         (self >> 32) as u32
     }
@@ -81,7 +88,11 @@ impl Key for u64 {
         (Self::from(high) << 32) | Self::from(low)
     }
     fn slot(high: u32) -> usize {
-        (high >> 16) as usize
+        match high {
+            0..0x2000_0000 => 0,
+            0x2000_0000..0x4000_0000 => 1 + ((high - 0x2000_0000) >> 10) as usize,
+            _ => Self::SLOTS - 1,
+        }
     }
     fn before(self) -> Option<Self> {
         self.checked_sub(1)
@@ -103,7 +114,7 @@ pub(crate) const RUNS_MAX: usize = 64_000_000;
 /// The runs of one family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Runs<K: Key> {
-    /// By the top 16 bits of a key: where its entries begin in `highs`; one more at the end.
+    /// By slot: where its entries begin in `highs`; one more at the end.
     slots: Box<[u32]>,
     /// High halves that have a start, ascending.
     highs: Vec<u32>,
@@ -132,8 +143,6 @@ impl<K: Key> Run<K> {
         left.max(right).min(K::BITS)
     }
 }
-
-const SLOTS: usize = 1 << 16;
 
 impl<K: Key> Runs<K> {
     /// Packs starts that rise strictly from [`Key::ZERO`]; equal neighbours are merged. What comes
@@ -227,9 +236,9 @@ impl<K: Key> Runs<K> {
     }
 }
 
-/// For each top-16-bit value where its high halves begin, and one entry for the end.
+/// For each slot where its high halves begin, and one entry for the end.
 fn directory<K: Key>(highs: &[u32]) -> Box<[u32]> {
-    let mut slots = vec![0_u32; SLOTS + 1].into_boxed_slice();
+    let mut slots = vec![0_u32; K::SLOTS + 1].into_boxed_slice();
     for &high in highs {
         slots[K::slot(high) + 1] += 1;
     }
