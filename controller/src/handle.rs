@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use geo_data::LocaleTable;
 use model::observe::{Client, SiteReport};
-use model::service::ServiceId;
 use model::{DnsName, Policy};
 use steering::SnapshotCell;
 use steering::explain::Explanation;
@@ -279,7 +278,7 @@ impl Controller {
     /// not a steered one, or nothing is published yet.
     pub fn explain(&self, name: &DnsName, client: Client) -> Option<Explanation> {
         let explained = self.explained.load_full()?;
-        let service = service_of(&explained.snapshot.policy, name)?;
+        let service = explained.snapshot.policy.service_for(name)?;
         let inputs = explained.made.inputs(explained.snapshot.policy_generation);
         steering::explain::explain(&inputs, &explained.snapshot, service, client)
     }
@@ -336,21 +335,6 @@ impl Controller {
         // Published is published: a slow disk only delays this process's own data planes.
         let _ = tokio::time::timeout(SERVED_WITHIN, served).await;
     }
-}
-
-/// The service that steers a name: an exact hostname, else a wildcard one label up, unless a static
-/// record stands at the name (RFC 4592, section 2.2.1).
-fn service_of(policy: &Policy, name: &DnsName) -> Option<ServiceId> {
-    let named = |wanted: &DnsName| {
-        let mut services = policy.services();
-        services.find(|(_, service)| service.hostnames.contains(wanted)).map(|(id, _)| id)
-    };
-    named(name).or_else(|| {
-        let records = policy.zones.iter().flat_map(|zone| &zone.records);
-        let exists = records.map(|set| &set.owner).any(|owner| owner.is_within(name));
-        let wildcard = name.parent()?.child(b"*").ok()?;
-        if exists { None } else { named(&wildcard) }
-    })
 }
 
 fn join(refusals: &[Refusal]) -> String {

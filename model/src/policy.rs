@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::geo::{Area, Continent, Country, Isp, Locale, Subdivision};
-use crate::name::SiteName;
+use crate::name::{DnsName, SiteName};
 use crate::service::{GlobalService, Rung, ServiceId};
 use crate::site::{Site, SiteId};
 use crate::zone::Zone;
@@ -50,6 +50,21 @@ impl Policy {
     /// When the id comes from another policy.
     pub fn service(&self, id: ServiceId) -> &GlobalService {
         &self.services[id.0 as usize]
+    }
+
+    /// The service that steers a name: one with this exact hostname, else one with the wildcard one
+    /// label up, unless a static record stands at or below the name (RFC 4592, section 2.2.1).
+    pub fn service_for(&self, name: &DnsName) -> Option<ServiceId> {
+        let named = |wanted: &DnsName| {
+            self.services()
+                .find(|(_, service)| service.hostnames.contains(wanted))
+                .map(|(id, _)| id)
+        };
+        named(name).or_else(|| {
+            let mut owners = self.zones.iter().flat_map(|zone| &zone.records).map(|set| &set.owner);
+            let wildcard = name.parent()?.child(b"*").ok()?;
+            if owners.any(|owner| owner.is_within(name)) { None } else { named(&wildcard) }
+        })
     }
 
     /// Every service with its id.

@@ -1,0 +1,283 @@
+//! The command line, as people type it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Latency-aware edge traffic gateway and global traffic manager.
+///
+/// Exit status: 0 yes, 1 the answer is no, 2 could not run.
+#[derive(Debug, Parser)]
+#[command(name = "nearside", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Every role in one process: controller, DNS and a gateway for each local site.
+    Run(RunArgs),
+    /// Only the DNS scheduler, fed by a controller and its own state directory.
+    Dns(DnsArgs),
+    /// Only the gateway of one site.
+    Lb(LbArgs),
+    /// Only the controller.
+    Controller(ControllerArgs),
+    /// Check documents; prints every error with its place.
+    Check(CheckArgs),
+    /// Why a client gets the sites it gets.
+    Explain(ExplainArgs),
+    /// What a running process knows: generations, sites, services.
+    Status(StatusArgs),
+    /// Stop new traffic to a site.
+    Drain(DrainArgs),
+    /// Take a site's drain back.
+    Undrain(DrainArgs),
+    /// Geo databases: build a table, look an address up.
+    Geo(GeoArgs),
+    /// A small HTTP origin for trying things out.
+    DemoOrigin(DemoOriginArgs),
+}
+
+/// Where the admin API of a running process is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AdminTarget {
+    /// Admin address of the running process.
+    #[arg(long, env = "NEARSIDE_ADMIN", default_value = "127.0.0.1:9900", value_name = "ADDR")]
+    pub(crate) admin: SocketAddr,
+}
+
+/// Where the admin API listens.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AdminListen {
+    /// Admin API and /metrics. Anyone who reaches it can drain sites: keep it on loopback.
+    #[arg(long, env = "NEARSIDE_ADMIN", default_value = "127.0.0.1:9900", value_name = "ADDR")]
+    pub(crate) admin: SocketAddr,
+}
+
+/// Where DNS listens.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DnsListen {
+    /// DNS address, UDP and TCP; repeat for more.
+    #[arg(long = "dns", env = "NEARSIDE_DNS", value_delimiter = ',', value_name = "ADDR",
+          default_values = ["127.0.0.1:5300", "[::1]:5300"])]
+    pub(crate) dns: Vec<SocketAddr>,
+    /// UDP workers (default: one per core).
+    #[arg(long, value_name = "N")]
+    pub(crate) dns_workers: Option<usize>,
+}
+
+/// Ports and limits of gateways.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GatewayListen {
+    /// HTTP port on the site's addresses.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub(crate) http_port: u16,
+    /// HTTPS port on the site's addresses.
+    #[arg(long, default_value_t = 8443, value_name = "PORT")]
+    pub(crate) https_port: u16,
+    /// Where the JSON access log goes: a file, `-` for stdout, or `off`.
+    #[arg(long, default_value = "off", value_name = "FILE")]
+    pub(crate) access_log: String,
+}
+
+/// Geo data.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GeoSource {
+    /// Table made by `nearside geo build` (default: the built-in world table).
+    #[arg(long, env = "NEARSIDE_GEO", value_name = "FILE")]
+    pub(crate) geo: Option<PathBuf>,
+}
+
+/// How a node and a controller talk.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CourierTarget {
+    /// The controller's courier address.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) controller: Option<SocketAddr>,
+    /// File with the token both sides share.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Directory of documents; edits are live.
+    pub(crate) directory: PathBuf,
+    /// Where snapshots, drains and generations are kept (default: nothing is kept).
+    #[arg(long, env = "NEARSIDE_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) dns: DnsListen,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayListen,
+    #[command(flatten)]
+    pub(crate) admin: AdminListen,
+    #[command(flatten)]
+    pub(crate) geo: GeoSource,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsArgs {
+    /// Where the last good snapshot is kept.
+    #[arg(long, env = "NEARSIDE_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) courier: CourierTarget,
+    #[command(flatten)]
+    pub(crate) dns: DnsListen,
+    #[command(flatten)]
+    pub(crate) admin: AdminListen,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LbArgs {
+    /// The site this gateway belongs to.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: String,
+    /// Directory of the site's documents; edits are live.
+    pub(crate) directory: PathBuf,
+    /// Listen on these addresses instead of the site's own.
+    #[arg(long = "listen", value_name = "IP")]
+    pub(crate) listen: Vec<IpAddr>,
+    #[command(flatten)]
+    pub(crate) courier: CourierTarget,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayListen,
+    #[command(flatten)]
+    pub(crate) admin: AdminListen,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ControllerArgs {
+    /// Directory of documents; edits are live.
+    pub(crate) directory: PathBuf,
+    /// Where snapshots, drains and generations are kept.
+    #[arg(long, env = "NEARSIDE_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: PathBuf,
+    /// Where nodes fetch snapshots and post reports.
+    #[arg(long, default_value = "127.0.0.1:9901", value_name = "ADDR")]
+    pub(crate) courier: SocketAddr,
+    /// File with the token nodes must show.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) admin: AdminListen,
+    #[command(flatten)]
+    pub(crate) geo: GeoSource,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Directory or file of documents.
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The name asked for.
+    pub(crate) name: String,
+    /// The address the query comes from.
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: Option<IpAddr>,
+    /// The client subnet the resolver would send.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) ecs: Option<ipnet::IpNet>,
+    /// Explain documents without a running process; every site counts as up and ready.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) geo: GeoSource,
+    #[command(flatten)]
+    pub(crate) admin: AdminTarget,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminTarget,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// The site.
+    pub(crate) site: String,
+    /// Why, for the record.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminTarget,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GeoArgs {
+    #[command(subcommand)]
+    pub(crate) command: GeoCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GeoCommand {
+    /// Compile databases into one table.
+    Build(GeoBuildArgs),
+    /// Where an address is, field by field, from which source, and the prefix it holds for.
+    Lookup(GeoLookupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GeoBuildArgs {
+    /// Databases, the more trusted first within a kind: MMDB (MaxMind, DB-IP, IPinfo), CSV ranges,
+    /// ip2region xdb. What each holds is found out from its content.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) databases: Vec<PathBuf>,
+    /// Keep cities and the finest networks (a controller's table) or whole /24 and /56 with
+    /// subdivisions (what the built-in table is).
+    #[arg(long, value_enum, default_value_t = GeoDetail::City)]
+    pub(crate) detail: GeoDetail,
+    /// A name for the table, for people.
+    #[arg(long, default_value = "custom")]
+    pub(crate) label: String,
+    /// Version of each database in order, shown beside its fields.
+    #[arg(long, value_delimiter = ',', value_name = "TEXT")]
+    pub(crate) versions: Vec<String>,
+    /// The table to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// How fine a built table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum GeoDetail {
+    /// Cities and the finest networks.
+    City,
+    /// Subdivisions in whole /24 and /56.
+    Subdivision,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GeoLookupArgs {
+    /// The address.
+    pub(crate) ip: IpAddr,
+    #[command(flatten)]
+    pub(crate) geo: GeoSource,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOriginArgs {
+    /// Address to listen on; loopback only.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// What it calls itself in its answers.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: String,
+}

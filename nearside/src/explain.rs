@@ -1,0 +1,118 @@
+//! `nearside explain`: why a client gets what it gets, from a running process or from documents.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use hyper::{Method, StatusCode};
+use model::observe::{Client, Readiness};
+use model::{DnsName, Policy};
+use steering::compile::{Inputs, compile};
+use steering::explain::Explanation;
+use steering::latency::LatencyMap;
+use steering::{Generation, Health, Snapshot};
+
+use crate::cli::ExplainArgs;
+use crate::client::{self, query_value};
+use crate::log::{to_stderr, to_stdout};
+use crate::{Outcome, directory, geo};
+
+/// Prints the explanation; exit status 1 when the name is not steered.
+pub(crate) async fn explain(args: ExplainArgs) -> anyhow::Result<Outcome> {
+    let name = DnsName::parse(&args.name)
+        .with_context(|| format!("`{}` is not a domain name", args.name))?;
+    let client = match (args.ecs, args.client) {
+        (Some(ecs), _) => Client { ip: ecs.network(), source_len: Some(ecs.prefix_len()) },
+        (None, Some(ip)) => Client { ip, source_len: None },
+        (None, None) => bail!(
+            "who is asking is missing\n  help: give --client IP, or --ecs PREFIX as a resolver would \
+             send it"
+        ),
+    };
+    let explanation = match &args.policy {
+        Some(_) => {
+            tokio::task::spawn_blocking({
+                let name = name.clone();
+                move || from_documents(&args, &name, client).map(|told| (args, told))
+            })
+            .await??
+        }
+        None => {
+            let told = from_process(&args, &name).await?;
+            (args, told)
+        }
+    };
+    let (args, Some(explanation)) = explanation else {
+        to_stderr(&format!("`{name}` is not a steered name"));
+        return Ok(Outcome::No);
+    };
+    if args.json {
+        to_stdout(&serde_json::to_string_pretty(&explanation)?);
+    } else {
+        to_stdout(explanation.to_string().trim_end());
+    }
+    Ok(Outcome::Yes)
+}
+
+async fn from_process(args: &ExplainArgs, name: &DnsName) -> anyhow::Result<Option<Explanation>> {
+    let mut path = format!("/v1/explain?name={}", query_value(&name.to_string()));
+    if let Some(ip) = args.client {
+        path.push_str(&format!("&client={}", query_value(&ip.to_string())));
+    }
+    if let Some(ecs) = args.ecs {
+        path.push_str(&format!("&ecs={}", query_value(&ecs.to_string())));
+    }
+    let nothing = serde_json::Value::Null;
+    let (status, answer) = client::call(args.admin.admin, Method::GET, &path, &nothing).await?;
+    match status {
+        StatusCode::OK => serde_json::from_value(answer)
+            .context("the running process speaks another version of the explain API"),
+        StatusCode::NOT_FOUND => Ok(None),
+        _ => bail!("{}", client::refusal(&answer)),
+    }
+}
+
+fn from_documents(
+    args: &ExplainArgs,
+    name: &DnsName,
+    client: Client,
+) -> anyhow::Result<Option<Explanation>> {
+    let Some(path) = &args.policy else { return Ok(None) };
+    let (documents, _) = directory::read_first(path)?;
+    let policy = documents.policy;
+    let Some(service) = policy.service_for(name) else { return Ok(None) };
+    let locales = geo::load(&args.geo)?.with_overrides(&policy.locale_overrides);
+    let drained: Vec<bool> = policy.sites.iter().map(|site| site.drain).collect();
+    let latency = LatencyMap::default();
+    let inputs = Inputs {
+        policy: &policy,
+        policy_generation: 0,
+        locales: &locales,
+        latency: &latency,
+        drained: &drained,
+        long_out: &[],
+        minute_of_week: minute_of_week(),
+    };
+    let map = compile(&inputs);
+    let snapshot = Snapshot {
+        policy_generation: Generation::default(),
+        policy: policy.clone().into(),
+        map: map.into(),
+        health: everything_up(&policy, drained.clone()).into(),
+        ..Snapshot::default()
+    };
+    Ok(steering::explain::explain(&inputs, &snapshot, service, client))
+}
+
+/// Without a running process nobody has said anything of a site: all count as up and ready.
+fn everything_up(policy: &Policy, drained: Vec<bool>) -> Health {
+    let ready = vec![Readiness::Ready; policy.sites.len()];
+    Health { drained, readiness: vec![ready; policy.services.len()], ..Health::default() }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell: windows of rules are about now")]
+fn minute_of_week() -> u16 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // 1970-01-01 was a Thursday, three days into the week.
+    let minutes = (since.as_secs() / 60 + 3 * 24 * 60) % (7 * 24 * 60);
+    u16::try_from(minutes).unwrap_or(0)
+}

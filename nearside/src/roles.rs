@@ -1,0 +1,198 @@
+//! The roles apart: DNS, gateway and controller as processes of their own, joined by the courier.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use controller::courier::http::Plaintext;
+use controller::courier::{Token, server};
+use controller::{Controller, Courier as _, HttpCourier, Hub};
+use model::SiteName;
+use model::document::Documents;
+use steering::SnapshotCell;
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::admin::{self, Shown};
+use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
+use crate::directory::{self, Watch};
+use crate::gateways::Gateways;
+use crate::run::{edited, start_dns, stop_dns};
+use crate::{Outcome, geo, lifecycle};
+
+/// How often a gateway reports.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// `nearside dns`: serves from disk at once, follows the controller when there is one.
+pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
+    let metrics = admin::install_metrics()?;
+    let listener = admin::bind(args.admin.admin).await?;
+    let cell = Arc::new(SnapshotCell::default());
+    let hub = Hub::open(Some(&args.state_dir.join("snapshot")), Arc::clone(&cell))?;
+    let has_snapshot = hub.served().is_some();
+    let courier = courier(&args.courier)?;
+    if !has_snapshot && courier.is_none() {
+        bail!(
+            "nothing to serve: no snapshot in `{}` and no controller\n  help: name a controller with \
+             --controller ADDR once; after that the last good snapshot is enough",
+            args.state_dir.display()
+        );
+    }
+    let mut taken = hub.taken();
+    let follow = match courier {
+        Some(courier) => tokio::spawn(hub.follow(courier, lifecycle::stop_signal())),
+        None => tokio::spawn(lifecycle::stop_signal()),
+    };
+    if !has_snapshot {
+        tracing::info!("no snapshot on disk: waiting for the controller");
+        tokio::select! {
+            seen = taken.changed() => seen.context("the hub stopped")?,
+            () = lifecycle::stop_signal() => return Ok(Outcome::Yes),
+        }
+    }
+    let dns = Arc::new(start_dns(&args.dns, cell)?);
+    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)) };
+    let admin = admin::serve(listener, admin::plain(), shown);
+    tracing::info!(dns = ?dns.local_addrs(), "serving");
+    lifecycle::stop_signal().await;
+    admin.abort();
+    let _ = follow.await;
+    stop_dns(dns, admin).await;
+    Ok(Outcome::Yes)
+}
+
+/// `nearside lb`: one site's gateway.
+pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
+    let site = SiteName::new(&args.site)
+        .with_context(|| format!("`{}` cannot be a site's name", args.site))?;
+    let (documents, mut fingerprint) = directory::read_first(&args.directory)?;
+    let addresses = addresses(&args, &documents)?;
+    let metrics = admin::install_metrics()?;
+    let listener = admin::bind(args.admin.admin).await?;
+    let courier = courier(&args.courier)?;
+    let mut gateways = Gateways::new(args.gateway);
+    gateways.start_one(site.clone(), addresses.clone(), &documents.gateway)?;
+    gateways.checked().await;
+    let admin = admin::serve(listener, admin::plain(), Shown { metrics, dns: None });
+    tracing::info!(%site, ?addresses, "serving");
+
+    let mut watch = Watch::begin(&args.directory);
+    let mut reload = lifecycle::Reload::install();
+    let mut reports = interval(REPORT_INTERVAL);
+    reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let stop = lifecycle::stop_signal();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            _ = reports.tick() => post(&gateways, courier.as_ref()).await,
+            () = watch.changed() => follow_edit(&args.directory, &mut fingerprint, &gateways).await,
+            () = reload.asked() => follow_edit(&args.directory, &mut fingerprint, &gateways).await,
+        }
+    }
+    admin.abort();
+    gateways.shutdown().await;
+    Ok(Outcome::Yes)
+}
+
+async fn follow_edit(path: &Path, seen: &mut directory::Fingerprint, gateways: &Gateways) {
+    if let Some(documents) = edited(path, seen).await {
+        directory::warn_of(&documents.warnings);
+        gateways.reload(&documents.gateway);
+        tracing::info!("the documents were edited; the edit is live");
+    }
+}
+
+async fn post(gateways: &Gateways, courier: Option<&HttpCourier>) {
+    let Some(courier) = courier else { return };
+    for report in gateways.reports() {
+        if let Err(error) = courier.report(report).await {
+            tracing::debug!(%error, "a report was not taken; the next one says it all");
+        }
+    }
+}
+
+/// Where the gateway listens: as told, or at the site's own addresses.
+fn addresses(args: &LbArgs, documents: &Documents) -> anyhow::Result<Vec<IpAddr>> {
+    if !args.listen.is_empty() {
+        return Ok(args.listen.clone());
+    }
+    let sites = &documents.policy.sites;
+    let Some(site) = sites.iter().find(|site| site.name.as_str() == args.site) else {
+        let known: Vec<&str> = sites.iter().map(|site| site.name.as_str()).collect();
+        bail!(
+            "there is no Site `{}` in `{}`\n  help: {}",
+            args.site,
+            args.directory.display(),
+            if known.is_empty() {
+                "name the addresses to listen on with --listen".to_owned()
+            } else {
+                format!("the sites there are {}; or name addresses with --listen", known.join(", "))
+            }
+        );
+    };
+    Ok(site.addresses.iter().map(|address| address.ip).collect())
+}
+
+/// `nearside controller`: documents in, snapshots out.
+pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> {
+    let (documents, mut fingerprint) = directory::read_first(&args.directory)?;
+    let metrics = admin::install_metrics()?;
+    let listener = admin::bind(args.admin.admin).await?;
+    if !args.courier.ip().is_loopback() {
+        bail!(
+            "the courier address `{}` is not on loopback, and this courier does not encrypt\n  help: \
+             listen on loopback and tunnel",
+            args.courier
+        );
+    }
+    let courier = TcpListener::bind(args.courier).await.with_context(|| {
+        format!(
+            "cannot listen on the courier address `{}`\n  help: choose another with --courier",
+            args.courier
+        )
+    })?;
+    let token = args.token_file.as_deref().map(Token::read).transpose()?;
+    let geo_source = args.geo.clone();
+    let locales = tokio::task::spawn_blocking(move || geo::load(&geo_source)).await??;
+    let config =
+        controller::Config { state_dir: Some(args.state_dir), ..controller::Config::default() };
+    let cell = Arc::new(SnapshotCell::default());
+    let controller = Controller::start(config, Some(documents.policy), Arc::new(locales), cell);
+    let controller = Arc::new(controller.await?);
+    let api = controller::api::router(Arc::clone(&controller));
+    let admin = admin::serve(listener, api, Shown { metrics, dns: None });
+    let nodes = server::router(controller.courier(), token);
+    let nodes = tokio::spawn(async move { axum::serve(courier, nodes).await });
+    tracing::info!(courier = %args.courier, admin = %args.admin.admin, "serving");
+
+    let mut watch = Watch::begin(&args.directory);
+    let mut reload = lifecycle::Reload::install();
+    let stop = lifecycle::stop_signal();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            () = watch.changed() => {}
+            () = reload.asked() => {}
+        }
+        let Some(documents) = edited(&args.directory, &mut fingerprint).await else { continue };
+        directory::warn_of(&documents.warnings);
+        match controller.apply(documents.policy, None).await {
+            Ok(_) => tracing::info!("the documents were edited; the edit is live"),
+            Err(refused) => tracing::error!("{refused}; what was served before stays"),
+        }
+    }
+    nodes.abort();
+    admin.abort();
+    controller.shutdown().await;
+    Ok(Outcome::Yes)
+}
+
+fn courier(target: &CourierTarget) -> anyhow::Result<Option<HttpCourier>> {
+    let token = target.token_file.as_deref().map(Token::read).transpose()?;
+    let Some(controller) = target.controller else { return Ok(None) };
+    Ok(Some(HttpCourier::new(controller, token, Plaintext::LoopbackOnly)?))
+}

@@ -1,0 +1,146 @@
+//! `nearside run DIR`: every role in one process, composed; none of them knows the others.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use controller::Controller;
+use model::document::Documents;
+use steering::SnapshotCell;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::admin::{self, Shown};
+use crate::cli::{DnsListen, RunArgs};
+use crate::directory::{self, Fingerprint, Watch};
+use crate::gateways::Gateways;
+use crate::{Outcome, geo, lifecycle};
+
+/// How often gateways report.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
+    let (documents, fingerprint) = directory::read_first(&args.directory)?;
+    let metrics = admin::install_metrics()?;
+    let listener = admin::bind(args.admin.admin).await?;
+    let geo_source = args.geo.clone();
+    let locales = tokio::task::spawn_blocking(move || geo::load(&geo_source)).await??;
+
+    let cell = Arc::new(SnapshotCell::default());
+    let Documents { policy, gateway: objects, .. } = documents;
+    let mut gateways = Gateways::new(args.gateway);
+    gateways.follow(&policy, &objects).await?;
+    let config = controller::Config { state_dir: args.state_dir, ..controller::Config::default() };
+    let controller =
+        Controller::start(config, Some(policy), Arc::new(locales), Arc::clone(&cell)).await?;
+    let controller = Arc::new(controller);
+    gateways.checked().await;
+    report(&gateways, &controller);
+
+    let dns = Arc::new(start_dns(&args.dns, cell)?);
+    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)) };
+    let admin = admin::serve(listener, controller::api::router(Arc::clone(&controller)), shown);
+    tracing::info!(
+        dns = ?dns.local_addrs(), gateways = gateways.count(), admin = %args.admin.admin,
+        "serving `{}`", args.directory.display()
+    );
+
+    let mut live = Live { path: args.directory, fingerprint, gateways };
+    live.follow(&controller).await;
+
+    tracing::info!("draining");
+    admin.abort();
+    live.gateways.shutdown().await;
+    controller.shutdown().await;
+    stop_dns(dns, admin).await;
+    Ok(Outcome::Yes)
+}
+
+/// Starts the DNS server on the command line's addresses.
+pub(crate) fn start_dns(
+    listen: &DnsListen,
+    cell: Arc<SnapshotCell>,
+) -> anyhow::Result<dns::Server> {
+    let config = dns::Config {
+        listen: listen.dns.clone(),
+        workers: listen.dns_workers,
+        ..dns::Config::default()
+    };
+    dns::Server::start(config, cell).context("cannot start DNS")
+}
+
+/// Stops the DNS server once the admin listener has let go of it.
+pub(crate) async fn stop_dns(dns: Arc<dns::Server>, admin: tokio::task::JoinHandle<()>) {
+    let _ = admin.await;
+    if let Some(dns) = Arc::into_inner(dns) {
+        dns.shutdown().await;
+    }
+}
+
+fn report(gateways: &Gateways, controller: &Controller) {
+    for report in gateways.reports() {
+        if let Err(error) = controller.report(report) {
+            tracing::debug!(%error, "a report was not taken");
+        }
+    }
+}
+
+/// What follows the directory while the process runs.
+struct Live {
+    path: PathBuf,
+    fingerprint: Fingerprint,
+    gateways: Gateways,
+}
+
+impl Live {
+    async fn follow(&mut self, controller: &Controller) {
+        let mut watch = Watch::begin(&self.path);
+        let mut reload = lifecycle::Reload::install();
+        let mut reports = interval(REPORT_INTERVAL);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let stop = lifecycle::stop_signal();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                _ = reports.tick() => report(&self.gateways, controller),
+                () = watch.changed() => self.take_edit(controller).await,
+                () = reload.asked() => self.take_edit(controller).await,
+            }
+        }
+    }
+
+    async fn take_edit(&mut self, controller: &Controller) {
+        let Some(documents) = edited(&self.path, &mut self.fingerprint).await else { return };
+        let Documents { policy, gateway, warnings } = documents;
+        directory::warn_of(&warnings);
+        if let Err(refused) = controller.apply(policy.clone(), None).await {
+            tracing::error!("{refused}; what was served before stays");
+            return;
+        }
+        if let Err(error) = self.gateways.follow(&policy, &gateway).await {
+            tracing::error!("{error:#}");
+        }
+        tracing::info!("the documents were edited; the edit is live");
+    }
+}
+
+/// The directory's documents when they changed and are in order; a refusal is logged once.
+pub(crate) async fn edited(path: &Path, seen: &mut Fingerprint) -> Option<Documents> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || directory::read(&path)).await.ok()?;
+    let read = match read {
+        Ok(read) => read,
+        Err(error) => {
+            tracing::error!("{error:#}; what was served before stays");
+            return None;
+        }
+    };
+    if std::mem::replace(seen, read.fingerprint) == read.fingerprint {
+        return None;
+    }
+    read.documents
+        .map_err(|refused| tracing::error!("the edit is refused, nothing changed:\n{refused}"))
+        .ok()
+}
