@@ -7,7 +7,9 @@
 mod base64;
 mod diagnostic;
 mod fields;
+mod files;
 mod guard;
+mod head;
 mod link;
 mod locale;
 mod locale_map;
@@ -35,6 +37,7 @@ mod zone_file;
 use std::sync::Arc;
 
 pub use self::diagnostic::{Diagnostic, Severity};
+use self::files::Files;
 use self::objects::Objects;
 use self::report::{Report, Span};
 use crate::gateway::GatewayObjects;
@@ -99,7 +102,7 @@ pub fn load(files: &[SourceFile]) -> Result<Documents, Vec<Diagnostic>> {
             });
         }
     }
-    let mut zone_files = zone::Files::new(files);
+    let mut zone_files = Files::new(files);
     let (policy, gateway) = link::link(objects, &mut zone_files, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.into_diagnostics(files);

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 use self::hostname::Hostnames;
 use self::names::Names;
+use super::files::Files;
+use super::head::NAMESPACE_DEFAULT;
 use super::object::Kind;
 use super::objects::{Object, Objects};
 use super::report::{Report, Span, Spanned};
@@ -38,7 +40,7 @@ struct NamedZone {
 /// Everything the documents mean, as far as it could be read.
 pub(super) fn link(
     objects: Objects,
-    files: &mut zone::Files<'_>,
+    files: &mut Files<'_>,
     report: &mut Report,
 ) -> (Policy, GatewayObjects) {
     let Objects {
@@ -119,7 +121,7 @@ fn convert_sites(sites: &[Object<site::SiteSpec>], report: &mut Report) -> Vec<S
 
 fn convert_zones(
     zones: Vec<Object<zone::ZoneSpec>>,
-    files: &mut zone::Files<'_>,
+    files: &mut Files<'_>,
     report: &mut Report,
 ) -> Vec<NamedZone> {
     let mut seen = HashMap::new();
@@ -231,7 +233,7 @@ fn protected_object(
     };
     let namespaced = kind == Kind::GlobalService;
     let object = match (second, third) {
-        (Some(name), None) if namespaced => ObjectRef::new("default", name),
+        (Some(name), None) if namespaced => ObjectRef::new(NAMESPACE_DEFAULT, name),
         (Some(name), None) => ObjectRef::new("", name),
         (Some(namespace), Some(name)) if namespaced => ObjectRef::new(namespace, name),
         _ => {

@@ -1,19 +1,14 @@
-//! What every document starts with: `apiVersion`, `kind`, `metadata`; and which kinds there are.
+//! What a document is: its `apiVersion` and `kind`, and which kinds there are.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fields::{self, Fields};
-use super::report::{Report, Span, Spanned};
+use super::report::{Report, Spanned};
+use super::suggest;
 use super::tree::{Node, Value};
-use super::{suggest, value};
-use crate::gateway::{Meta, SITE_LABEL};
-use crate::name::{ObjectRef, SiteName};
 
 /// The group and version of Nearside's own kinds.
 pub(super) const NEARSIDE: &str = "nearside.dev/v1alpha1";
-/// `metadata.namespace` when it is absent, as in Kubernetes.
-const NAMESPACE_DEFAULT: &str = "default";
 
 /// A kind whose documents are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,7 +88,8 @@ impl Kind {
         KINDS.iter().find(|(_, _, kind)| *kind == self).map_or("?", |(_, name, _)| name)
     }
 
-    fn is_cluster_scoped(self) -> bool {
+    /// Whether its objects have no namespace.
+    pub(super) fn is_cluster_scoped(self) -> bool {
         matches!(self, Self::Zone | Self::Site)
     }
 }
@@ -107,32 +103,6 @@ pub(super) enum Recognized {
     List,
     /// Known, and nobody's business here (a warning).
     Ignored,
-}
-
-/// The head of a document.
-#[derive(Debug, Clone)]
-pub(super) struct Head {
-    pub(super) object: ObjectRef,
-    /// Of `metadata.name`.
-    pub(super) span: Span,
-    /// Of the document.
-    pub(super) whole: Span,
-    pub(super) labels: BTreeMap<Arc<str>, Arc<str>>,
-    pub(super) site: Option<Spanned<SiteName>>,
-    pub(super) created_s: i64,
-    pub(super) origin: Arc<str>,
-}
-
-impl Head {
-    /// The part of it that gateway objects keep.
-    pub(super) fn meta(&self) -> Meta {
-        Meta {
-            object: self.object.clone(),
-            site: self.site.as_ref().map(|site| site.value.clone()),
-            created_s: self.created_s,
-            origin: Arc::clone(&self.origin),
-        }
-    }
 }
 
 /// Reads `apiVersion` and `kind`.
@@ -176,123 +146,6 @@ fn report_unknown(api_version: &Spanned<Arc<str>>, kind: &Spanned<Arc<str>>, rep
         let help = suggest::help_for(name, "kinds of this apiVersion", of_group);
         report.error_with_help(kind.span, format!("unknown kind `{name}`"), help);
     }
-}
-
-/// Reads `metadata`. `place` is the document's and `path` its file's.
-pub(super) fn read_head(
-    kind: Kind,
-    fields: &mut Fields<'_, '_>,
-    path: &str,
-    report: &mut Report,
-) -> Option<Head> {
-    let whole = fields.span();
-    let node = &fields.required("metadata", report, |node, _| Some(node))?;
-    let mut metadata = Fields::open("`metadata`", node, report)?;
-    metadata.ignore(&[
-        "annotations",
-        "deletionGracePeriodSeconds",
-        "deletionTimestamp",
-        "finalizers",
-        "generateName",
-        "generation",
-        "managedFields",
-        "ownerReferences",
-        "resourceVersion",
-        "selfLink",
-        "uid",
-    ]);
-    let name = metadata.required("name", report, |node, report| object_name(kind, node, report));
-    let namespace = metadata.take("namespace");
-    let labels = metadata.optional("labels", report, labels);
-    let created_s = metadata.optional("creationTimestamp", report, value::timestamp_s);
-    metadata.finish(report);
-    let namespace = match namespace {
-        Some(entry) if kind.is_cluster_scoped() => {
-            let message = format!("a {} has no namespace", kind.name());
-            report.error_with_help(entry.key_span, message, "remove this line");
-            return None;
-        }
-        Some(entry) => namespace_name(&entry.value, report)?,
-        None if kind.is_cluster_scoped() => "",
-        None => NAMESPACE_DEFAULT,
-    };
-    let (name, labels) = (name?, labels.unwrap_or_default());
-    let site = labels.iter().find(|(key, _)| &*key.value == SITE_LABEL).and_then(|(_, value)| {
-        let site = SiteName::new(&value.value);
-        let report_bad = |error| {
-            report.error(value.span, format!("`{}` is not a site's name: {error}", value.value));
-        };
-        let value = site.map_err(report_bad).ok()?;
-        Some(Spanned { value, span: labels_span(&labels, SITE_LABEL).unwrap_or(whole) })
-    });
-    Some(Head {
-        object: ObjectRef::new(namespace, &name.value),
-        span: name.span,
-        whole,
-        site,
-        labels: labels.into_iter().map(|(key, value)| (key.value, value.value)).collect(),
-        created_s: created_s.unwrap_or(0),
-        origin: format!("{path}:{}", whole.line).into(),
-    })
-}
-
-type Label = (Spanned<Arc<str>>, Spanned<Arc<str>>);
-
-fn labels_span(labels: &[Label], key: &str) -> Option<Span> {
-    labels.iter().find(|(found, _)| &*found.value == key).map(|(_, value)| value.span)
-}
-
-fn labels(node: &Node<'_>, report: &mut Report) -> Option<Vec<Label>> {
-    fields::map(node, report, |key, node, report| {
-        let value = value::shared(node, report)?;
-        if !is_label_value(&value) {
-            let message = format!("`{value}` is not a label value");
-            let help = "up to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends";
-            report.error_with_help(node.span, message, help);
-            return None;
-        }
-        let key = Spanned { value: Arc::from(key.value), span: key.span };
-        Some((key, Spanned { value, span: node.span }))
-    })
-}
-
-fn is_label_value(text: &str) -> bool {
-    let octets = text.as_bytes();
-    let inner = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
-    let ends = |octet: Option<&u8>| octet.is_none_or(u8::is_ascii_alphanumeric);
-    octets.len() <= 63 && octets.iter().all(inner) && ends(octets.first()) && ends(octets.last())
-}
-
-fn object_name(kind: Kind, node: &Node<'_>, report: &mut Report) -> Option<Spanned<Arc<str>>> {
-    let name = value::text(node, report)?;
-    let why = match kind {
-        Kind::Site => SiteName::new(name).err().map(|error| error.to_string()),
-        _ => value::not_a_hostname(name)
-            .or_else(|| has_upper(name).then(|| "it must be lower case".into())),
-    };
-    if let Some(why) = why {
-        report.error(node.span, format!("`{name}` is not a name for a {}: {why}", kind.name()));
-        return None;
-    }
-    Some(Spanned { value: name.into(), span: node.span })
-}
-
-fn has_upper(text: &str) -> bool {
-    text.bytes().any(|octet| octet.is_ascii_uppercase())
-}
-
-/// A namespace's name (RFC 1123 label).
-pub(super) fn namespace_name<'n>(node: &'n Node<'_>, report: &mut Report) -> Option<&'n str> {
-    let name = value::text(node, report)?;
-    let fine = name.len() <= 63
-        && !name.contains('.')
-        && !has_upper(name)
-        && value::not_a_hostname(name).is_none();
-    if !fine {
-        report.error(node.span, format!("`{name}` is not a namespace"));
-        return None;
-    }
-    Some(name)
 }
 
 /// The `items` of a `kind: List`.

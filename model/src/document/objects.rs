@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fields::Fields;
-use super::object::{self, Head, Kind, Recognized};
+use super::head::{self, Head};
+use super::object::{self, Kind, Recognized};
 use super::report::{Report, Span, Spanned};
 use super::tree::Node;
 use super::{DOCUMENTS_MAX, guard, locale_map, service, site, traffic, upstream, zone};
@@ -59,12 +60,10 @@ impl Objects {
                 }
                 fields.finish(report);
             }
-            Some(Recognized::Kind(kind)) => {
-                match object::read_head(kind, &mut fields, path, report) {
-                    Some(head) => self.add_object(kind, head, fields, report),
-                    None => report.lose_object(),
-                }
-            }
+            Some(Recognized::Kind(kind)) => match head::read(kind, &mut fields, path, report) {
+                Some(head) => self.add_object(kind, head, fields, report),
+                None => report.lose_object(),
+            },
         }
     }
 

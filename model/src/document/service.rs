@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{self, Fields, expected};
-use super::object::namespace_name;
+use super::head::namespace_name;
 use super::probe::{self, ProbeDefaults};
 use super::report::{Report, Span, Spanned};
 use super::rule::{self, FenceSpec, MatchSpec};

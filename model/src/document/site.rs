@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fields::{self, Fields};
+use super::head::Head;
 use super::locale;
-use super::object::Head;
 use super::probe::{self, ProbeDefaults};
 use super::report::{Report, Span};
 use super::tree::{Node, Value};

@@ -232,7 +232,7 @@ fn a_zone_file_gives_what_the_document_leaves_out() {
     let soa = &zone.soa;
     assert_eq!((&soa.mname, &soa.rname), (&name("ns1.z.example"), &name("admin.z.example")));
     assert_eq!((soa.refresh_s, soa.retry_s, soa.expire_s), (3600, 7, 10_800));
-    assert_eq!((soa.negative_ttl_s, soa.ttl_s, zone.ns_ttl_s), (90, 300, 300));
+    assert_eq!((soa.negative_ttl_s, soa.ttl_s, zone.ns_ttl_s), (90, 60, 60));
     let addresses: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
     assert_eq!(zone.name_servers[0].addresses, addresses);
     assert_eq!(zone.name_servers[1].name, name("ns.other.example"));

@@ -16,7 +16,7 @@ pub(super) mod service;
 use std::sync::Arc;
 
 use super::fields::{self, Fields};
-use super::object::namespace_name;
+use super::head::namespace_name;
 use super::report::{Report, Spanned};
 use super::tree::Node;
 use crate::name::ObjectRef;

@@ -1,17 +1,17 @@
 //! `Zone`: apex, name servers, SOA, and static records from the document and its zone file.
 
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::fields::{self, Fields};
+use super::files::Files;
 use super::master::{Lexer, name_under};
 use super::rdata;
 use super::records::{StaticRecord, StaticSets, refusal};
 use super::report::{Report, Span, Spanned};
 use super::tree::{Node, Value};
 use super::zone_file::{self, Defaults};
-use super::{SourceFile, suggest, value};
+use super::{suggest, value};
 use crate::name::DnsName;
 use crate::record::{MNEMONICS, RecordType};
 use crate::zone::{NameServer, Soa, Zone};
@@ -36,7 +36,7 @@ pub(super) struct ZoneSpec {
     ttl_s: u32,
     negative_ttl_s: Option<u32>,
     soa: Option<SoaSpec>,
-    name_servers: Option<Spanned<Vec<NameServerSpec>>>,
+    name_servers: Option<Vec<NameServerSpec>>,
     records: Vec<StaticRecord>,
     zone_file: Option<Spanned<Arc<str>>>,
     whole: Span,
@@ -65,11 +65,9 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     let ttl_s = fields.optional("ttl", report, ttl).unwrap_or(TTL_DEFAULT_S);
     let negative_ttl_s = fields.optional("negativeTtl", report, ttl);
     let soa = fields.optional("soa", report, read_soa);
-    let name_servers = fields.optional(
-        "nameServers",
-        report,
-        fields::spanned(|node, report| fields::list(node, report, read_name_server)),
-    );
+    let name_servers = fields.optional("nameServers", report, |node, report| {
+        fields::list(node, report, read_name_server)
+    });
     let origin = apex.as_ref().map_or_else(DnsName::root, |apex| apex.value.clone());
     let records =
         fields.list("records", report, |node, report| read_record(&origin, ttl_s, node, report));
@@ -197,7 +195,7 @@ pub(super) struct CheckedZone {
 pub(super) fn convert(spec: ZoneSpec, files: &mut Files<'_>, report: &mut Report) -> CheckedZone {
     let ZoneSpec { apex, ttl_s, negative_ttl_s, soa, name_servers, mut records, zone_file, whole } =
         spec;
-    let Spanned { value: apex, .. } = apex;
+    let apex = apex.value;
     let mut file_soa = None;
     let mut file_servers = Vec::new();
     if let Some((file, text)) = zone_file.and_then(|path| files.find(&path, report)) {
@@ -211,22 +209,26 @@ pub(super) fn convert(spec: ZoneSpec, files: &mut Files<'_>, report: &mut Report
         }
     }
     let mut sets = StaticSets::assemble(apex.clone(), records, report);
-    let servers = match name_servers {
-        Some(given) => {
-            warn_of_other_servers(&given.value, &file_servers, report);
-            given.value
+    let (servers, ns_ttl_s) = match (name_servers, file_servers.first()) {
+        (Some(given), _) => {
+            warn_of_other_servers(&given, &file_servers, report);
+            (given, ttl_s)
         }
-        None => file_servers.iter().filter_map(server_of_record).collect(),
+        (None, Some(first)) => {
+            let servers = file_servers.iter().filter_map(server_of_record).collect();
+            (servers, first.ttl_s)
+        }
+        (None, None) => (Vec::new(), ttl_s),
     };
     let name_servers = settle_servers(&apex, servers, &mut sets, report);
     if name_servers.is_empty() {
         let help = "add `nameServers`, or a zone file that has them";
         report.error_with_help(whole, "the Zone has no name server", help);
     }
-    let soa = settle_soa(&apex, soa.unwrap_or_default(), file_soa, &name_servers);
-    let soa = Soa { negative_ttl_s: negative_ttl_s.unwrap_or(soa.negative_ttl_s), ttl_s, ..soa };
+    let base = file_soa.unwrap_or_else(|| default_soa(&apex, ttl_s, &name_servers));
+    let soa = settle_soa(soa.unwrap_or_default(), negative_ttl_s, base);
     let records = sets.to_model();
-    CheckedZone { zone: Zone { apex, soa, name_servers, ns_ttl_s: ttl_s, records }, sets }
+    CheckedZone { zone: Zone { apex, soa, name_servers, ns_ttl_s, records }, sets }
 }
 
 fn keep_soa(slot: &mut Option<Soa>, record: &StaticRecord, report: &mut Report) {
@@ -337,90 +339,29 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Field by field: the document, else the zone file, else the defaults.
-fn settle_soa(apex: &DnsName, spec: SoaSpec, file: Option<Soa>, servers: &[NameServer]) -> Soa {
-    let SoaSpec { mname, rname, refresh_s, retry_s, expire_s } = spec;
-    let base = file.unwrap_or_else(|| Soa {
+/// The SOA when there is no zone file with one.
+fn default_soa(apex: &DnsName, ttl_s: u32, servers: &[NameServer]) -> Soa {
+    Soa {
         mname: servers.first().map_or_else(|| apex.clone(), |server| server.name.clone()),
         rname: apex.child(b"hostmaster").unwrap_or_else(|_| apex.clone()),
         refresh_s: REFRESH_DEFAULT_S,
         retry_s: RETRY_DEFAULT_S,
         expire_s: EXPIRE_DEFAULT_S,
         negative_ttl_s: NEGATIVE_TTL_DEFAULT_S,
-        ttl_s: TTL_DEFAULT_S,
-    });
+        ttl_s,
+    }
+}
+
+/// Field by field: the document, else what there is.
+fn settle_soa(spec: SoaSpec, negative_ttl_s: Option<u32>, base: Soa) -> Soa {
+    let SoaSpec { mname, rname, refresh_s, retry_s, expire_s } = spec;
     Soa {
         mname: mname.unwrap_or(base.mname),
         rname: rname.unwrap_or(base.rname),
         refresh_s: refresh_s.unwrap_or(base.refresh_s),
         retry_s: retry_s.unwrap_or(base.retry_s),
         expire_s: expire_s.unwrap_or(base.expire_s),
-        negative_ttl_s: base.negative_ttl_s,
+        negative_ttl_s: negative_ttl_s.unwrap_or(base.negative_ttl_s),
         ttl_s: base.ttl_s,
     }
-}
-
-/// The files of a run by path; zone files are looked up beside the document that names them.
-#[derive(Debug)]
-pub(super) struct Files<'f> {
-    files: &'f [SourceFile],
-    by_path: HashMap<String, usize>,
-    used: HashSet<usize>,
-}
-
-impl<'f> Files<'f> {
-    pub(super) fn new(files: &'f [SourceFile]) -> Self {
-        let paths = files.iter().map(|file| normalized(&file.path)).zip(0..);
-        Self { files, by_path: paths.collect(), used: HashSet::new() }
-    }
-
-    fn find(&mut self, path: &Spanned<Arc<str>>, report: &mut Report) -> Option<(u32, &'f str)> {
-        let document = self.files.get(path.span.file as usize)?;
-        let wanted = match document.path.rsplit_once('/') {
-            Some((directory, _)) if !path.value.starts_with('/') => {
-                normalized(&format!("{directory}/{}", path.value))
-            }
-            _ => normalized(&path.value),
-        };
-        let found = self.by_path.get(&wanted).copied();
-        let Some(index) = found.filter(|index| !super::is_document(&self.files[*index].path))
-        else {
-            let zone_files = self.files.iter().map(|file| &*file.path);
-            let zone_files = zone_files.filter(|path| !super::is_document(path));
-            let help = suggest::help_for(&wanted, "zone files here", zone_files);
-            report.error_with_help(path.span, format!("there is no zone file `{wanted}`"), help);
-            return None;
-        };
-        self.used.insert(index);
-        Some((u32::try_from(index).ok()?, &self.files[index].text))
-    }
-}
-
-impl Files<'_> {
-    /// Warns of files that are no documents and that no Zone names.
-    pub(super) fn warn_of_unused(&self, report: &mut Report) {
-        for (index, file) in (0_u32..).zip(self.files) {
-            if !super::is_document(&file.path) && !self.used.contains(&(index as usize)) {
-                let span = Span { file: index, line: 1, column: 1 };
-                let help = "name it in a Zone's `zoneFile`, or remove it";
-                report.warn(span, "no Zone names this file", help);
-            }
-        }
-    }
-}
-
-/// A path without `.` and `..` where they can be resolved by text alone.
-fn normalized(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "." => {}
-            "" if !parts.is_empty() => {}
-            ".." if parts.last().is_some_and(|last| !matches!(*last, ".." | "")) => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    parts.join("/")
 }

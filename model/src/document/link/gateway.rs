@@ -2,17 +2,27 @@
 //! name of the object that refers to it. It is no error, because upstream takes such objects too and
 //! answers 500 or 404 until the rest comes.
 
+use std::net::IpAddr;
+
 use super::names::{Names, help_ports};
 use crate::document::object::Kind;
 use crate::document::report::{Report, Span};
 use crate::gateway::{
-    Gateway, GatewayObjects, HttpRoute, Ingress, IngressBackend, Meta, PortRef, Service,
+    EndpointSlice, Gateway, GatewayObjects, HttpRoute, Ingress, IngressBackend, Meta, PortRef,
+    Service,
 };
 use crate::name::ObjectRef;
 
 /// Checks every reference.
 pub(super) fn check(objects: &GatewayObjects, names: &Names<'_>, report: &mut Report) {
-    let GatewayObjects { ingresses, gateways, http_routes, .. } = objects;
+    let GatewayObjects {
+        ingresses,
+        gateways,
+        http_routes,
+        services: _,
+        endpoint_slices,
+        tls_secrets: _,
+    } = objects;
     for ingress in ingresses {
         check_ingress(ingress, &Place::of(Kind::Ingress, &ingress.meta, names), report);
     }
@@ -22,6 +32,22 @@ pub(super) fn check(objects: &GatewayObjects, names: &Names<'_>, report: &mut Re
     for route in http_routes {
         check_route(route, &Place::of(Kind::HttpRoute, &route.meta, names), report);
     }
+    check_loopback(endpoint_slices, names, report);
+}
+
+/// One warning for the run: a trial on loopback addresses has nothing else.
+fn check_loopback(slices: &[EndpointSlice], names: &Names<'_>, report: &mut Report) {
+    let is_loopback = |slice: &&EndpointSlice| {
+        slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses).any(IpAddr::is_loopback)
+    };
+    let mut found = slices.iter().filter(is_loopback);
+    let first = found.next().map(|slice| names.span_of(Kind::EndpointSlice, &slice.meta.object));
+    let Some(Some(span)) = first else { return };
+    let message = match found.count() {
+        0 => "this EndpointSlice has a loopback address".to_owned(),
+        more => format!("this EndpointSlice and {more} more have loopback addresses"),
+    };
+    report.warn(span, message, "they work from files alone: an API server refuses them");
 }
 
 /// The object that refers, and what to look references up in.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::NamedZone;
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::service::ServiceSpec;
 use crate::document::suggest;

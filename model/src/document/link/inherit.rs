@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::NamedZone;
 use super::names::Names;
-use crate::document::object::{Head, Kind};
+use crate::document::head::Head;
+use crate::document::object::Kind;
 use crate::document::objects::Object;
 use crate::document::report::Report;
 use crate::document::rule::{EffectSpec, FenceSpec, RuleSpec};

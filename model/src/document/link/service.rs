@@ -3,7 +3,7 @@
 use super::hostname::Hostnames;
 use super::inherit::convert_fence;
 use super::names::Names;
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::service::{
     BackendSpec, FallbackSpec, RecordSpec, SelectorSpec, ServiceSpec, SteeringSpec,

@@ -1,10 +1,9 @@
 //! `discovery.k8s.io/v1` EndpointSlice: the endpoints of a Service.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::document::fields::{self, Fields};
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::Node;
 use crate::document::value;
@@ -37,18 +36,8 @@ pub(in crate::document) fn read(
         report.warn(head.span, "slices of type `FQDN` are ignored", "list addresses instead");
         return None;
     }
-    let mut loopback = None;
-    let endpoints = document.list("endpoints", report, |node, report| {
-        let endpoint = read_endpoint(address_type, node, report)?;
-        if endpoint.addresses.iter().any(IpAddr::is_loopback) {
-            loopback.get_or_insert(node.span);
-        }
-        Some(endpoint)
-    });
-    if let Some(span) = loopback {
-        let message = "loopback addresses of endpoints work from files alone";
-        report.warn(span, message, "an API server refuses this EndpointSlice");
-    }
+    let endpoints = document
+        .list("endpoints", report, |node, report| read_endpoint(address_type, node, report));
     let Some(service) = head.labels.get(SERVICE_LABEL) else {
         let help = format!("add the label `{SERVICE_LABEL}` with the Service's name");
         report.warn(head.span, "this EndpointSlice belongs to no Service and is ignored", help);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{TargetRef, open_spec};
 use crate::document::fields::{self, Fields};
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::{Report, Spanned};
 use crate::document::tree::Node;
 use crate::document::value;

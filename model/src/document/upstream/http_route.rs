@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::path::{self, PathKind};
 use super::{TargetRef, filter, open_spec};
 use crate::document::fields::{self, Fields};
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::suggest;
 use crate::document::tree::Node;

@@ -3,7 +3,7 @@
 use super::open_spec;
 use super::path::{self, PathKind};
 use crate::document::fields::{self, Fields};
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::Node;
 use crate::document::value;

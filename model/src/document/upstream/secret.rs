@@ -4,7 +4,7 @@
 
 use crate::document::base64;
 use crate::document::fields::Fields;
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::{Entry, Node, Value};
 use crate::document::value;

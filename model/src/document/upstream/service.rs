@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::open_spec;
 use crate::document::fields::Fields;
-use crate::document::object::Head;
+use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::{Node, ScalarKind, Value};
 use crate::document::value;

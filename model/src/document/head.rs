@@ -1,0 +1,164 @@
+//! `metadata`: what every document says of itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::fields::{self, Fields};
+use super::object::Kind;
+use super::report::{Report, Span, Spanned};
+use super::tree::Node;
+use super::value;
+use crate::gateway::{Meta, SITE_LABEL};
+use crate::name::{ObjectRef, SiteName};
+
+/// `metadata.namespace` when it is absent, as in Kubernetes.
+pub(super) const NAMESPACE_DEFAULT: &str = "default";
+
+/// The head of a document.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) object: ObjectRef,
+    /// Of `metadata.name`.
+    pub(super) span: Span,
+    /// Of the document.
+    pub(super) whole: Span,
+    pub(super) labels: BTreeMap<Arc<str>, Arc<str>>,
+    pub(super) site: Option<Spanned<SiteName>>,
+    pub(super) created_s: i64,
+    pub(super) origin: Arc<str>,
+}
+
+impl Head {
+    /// The part of it that gateway objects keep.
+    pub(super) fn meta(&self) -> Meta {
+        Meta {
+            object: self.object.clone(),
+            site: self.site.as_ref().map(|site| site.value.clone()),
+            created_s: self.created_s,
+            origin: Arc::clone(&self.origin),
+        }
+    }
+}
+
+/// Fields an API server sets, and others that nothing here goes by.
+const IGNORED: &[&str] = &[
+    "annotations",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Reads `metadata` of a document in the file at `path`.
+pub(super) fn read(
+    kind: Kind,
+    document: &mut Fields<'_, '_>,
+    path: &str,
+    report: &mut Report,
+) -> Option<Head> {
+    let whole = document.span();
+    let node = document.required("metadata", report, |node, _| Some(node))?;
+    let mut fields = Fields::open("`metadata`", node, report)?;
+    fields.ignore(IGNORED);
+    let name = fields.required("name", report, |node, report| read_name(kind, node, report));
+    let namespace = read_namespace(kind, &mut fields, report);
+    let labels = fields.optional("labels", report, read_labels).unwrap_or_default();
+    let created_s = fields.optional("creationTimestamp", report, value::timestamp_s);
+    fields.finish(report);
+    let site = read_site(&labels, report);
+    let (name, namespace) = (name?, namespace?);
+    Some(Head {
+        object: ObjectRef::new(namespace, &name.value),
+        span: name.span,
+        whole,
+        site,
+        labels: labels.into_iter().map(|(key, value)| (key, value.value)).collect(),
+        created_s: created_s.unwrap_or(0),
+        origin: format!("{path}:{}", whole.line).into(),
+    })
+}
+
+fn read_name(kind: Kind, node: &Node<'_>, report: &mut Report) -> Option<Spanned<Arc<str>>> {
+    let name = value::text(node, report)?;
+    let why = match kind {
+        Kind::Site => SiteName::new(name).err().map(|error| error.to_string()),
+        _ => value::not_a_hostname(name)
+            .or_else(|| has_upper(name).then(|| "it must be lower case".into())),
+    };
+    if let Some(why) = why {
+        report.error(node.span, format!("`{name}` is not a name for a {}: {why}", kind.name()));
+        return None;
+    }
+    Some(Spanned { value: name.into(), span: node.span })
+}
+
+fn has_upper(text: &str) -> bool {
+    text.bytes().any(|octet| octet.is_ascii_uppercase())
+}
+
+/// The namespace, or the empty one of cluster-scoped kinds.
+fn read_namespace<'n>(
+    kind: Kind,
+    fields: &mut Fields<'n, '_>,
+    report: &mut Report,
+) -> Option<&'n str> {
+    match fields.take("namespace") {
+        Some(entry) if kind.is_cluster_scoped() => {
+            let message = format!("a {} has no namespace", kind.name());
+            report.error_with_help(entry.key_span, message, "remove this line");
+            None
+        }
+        Some(entry) => namespace_name(&entry.value, report),
+        None if kind.is_cluster_scoped() => Some(""),
+        None => Some(NAMESPACE_DEFAULT),
+    }
+}
+
+/// A namespace's name (RFC 1123 label).
+pub(super) fn namespace_name<'n>(node: &'n Node<'_>, report: &mut Report) -> Option<&'n str> {
+    let name = value::text(node, report)?;
+    let fine = name.len() <= 63
+        && !name.contains('.')
+        && !has_upper(name)
+        && value::not_a_hostname(name).is_none();
+    if !fine {
+        report.error(node.span, format!("`{name}` is not a namespace"));
+        return None;
+    }
+    Some(name)
+}
+
+type Label = (Arc<str>, Spanned<Arc<str>>);
+
+fn read_labels(node: &Node<'_>, report: &mut Report) -> Option<Vec<Label>> {
+    fields::map(node, report, |key, node, report| {
+        let value = value::shared(node, report)?;
+        if !is_label_value(&value) {
+            let message = format!("`{value}` is not a label value");
+            let help = "up to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends";
+            report.error_with_help(node.span, message, help);
+            return None;
+        }
+        Some((Arc::from(key.value), Spanned { value, span: node.span }))
+    })
+}
+
+fn is_label_value(text: &str) -> bool {
+    let octets = text.as_bytes();
+    let inner = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+    let ends = |octet: Option<&u8>| octet.is_none_or(u8::is_ascii_alphanumeric);
+    octets.len() <= 63 && octets.iter().all(inner) && ends(octets.first()) && ends(octets.last())
+}
+
+/// The site an object is bound to by its label.
+fn read_site(labels: &[Label], report: &mut Report) -> Option<Spanned<SiteName>> {
+    let (_, Spanned { value, span }) = labels.iter().find(|(key, _)| &**key == SITE_LABEL)?;
+    let bad = |error| report.error(*span, format!("`{value}` is not a site's name: {error}"));
+    Some(Spanned { value: SiteName::new(value).map_err(bad).ok()?, span: *span })
+}
