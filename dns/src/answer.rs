@@ -175,14 +175,15 @@ struct Walk<'v, 'q, 'o> {
 impl<'v> Walk<'v, '_, '_> {
     fn run(&mut self) {
         let zones = &*self.view.zones;
-        let Some(zone) = zones.zone_of(self.query.name, self.query.record_type) else {
+        let located = zones.locate(self.query.name, self.query.record_type);
+        let Some((zone, found)) = located else {
             self.verdict.rcode = rcode::REFUSED;
             self.verdict.authoritative = false;
             self.verdict.extended = Some(ExtendedError::NotAuthoritative);
             return;
         };
         self.response.set_apex(zone.apex_octets);
-        let outcome = self.follow(zone);
+        let outcome = self.follow(zone, found);
         if self.conclude(zone, &outcome).is_err() {
             self.response.clear();
             self.verdict.truncated = true;
@@ -190,9 +191,9 @@ impl<'v> Walk<'v, '_, '_> {
     }
 
     /// Follows the question's name to the last of its chain.
-    fn follow(&mut self, zone: &Zone) -> Outcome<'v> {
+    fn follow(&mut self, zone: &Zone, found: Found<'v>) -> Outcome<'v> {
         let question = Current { name: self.query.name, owner: QUESTION };
-        let mut outcome = self.step(zone, question);
+        let mut outcome = self.step(zone, question, found);
         if !matches!(outcome, Outcome::Follow(..)) {
             return outcome;
         }
@@ -206,13 +207,14 @@ impl<'v> Walk<'v, '_, '_> {
             }
             let Some(owner) = pointer_to(offset) else { return Outcome::Done };
             seen[self.chain] = hash;
-            outcome = self.step(zone, Current { name: &name, owner });
+            let found = zones.find(zone, &name);
+            outcome = self.step(zone, Current { name: &name, owner }, found);
         }
         outcome
     }
 
-    fn step(&mut self, zone: &Zone, current: Current<'_>) -> Outcome<'v> {
-        match self.view.zones.find(zone, current.name) {
+    fn step(&mut self, zone: &Zone, current: Current<'_>, found: Found<'v>) -> Outcome<'v> {
+        match found {
             Found::Missing => Outcome::NxDomain,
             Found::Cut(cut) => {
                 Outcome::Referral(cut, self.suffix_pointer(zone, current, cut.name_octets()))
@@ -240,6 +242,13 @@ impl<'v> Walk<'v, '_, '_> {
             _ => zones.set(node, record_type),
         };
         if let Some(set) = wanted {
+            // A DNAME that is asked for may have led here, and a set must not stand there twice.
+            if record_type == RecordType::DNAME
+                && self.has_dname(node)
+                && zones.is_named(node, current.name)
+            {
+                return Outcome::Hit;
+            }
             return match self.put(set, current.owner) {
                 Some(start) => {
                     self.put_addresses(set, start);
@@ -288,7 +297,7 @@ impl<'v> Walk<'v, '_, '_> {
         };
         let Some(set) = zones.set(node, RecordType::DNAME) else { return Outcome::Failed };
         let Some((ttl_s, target)) = zones.target(zone, set) else { return Outcome::Failed };
-        if !self.dnames.iter().flatten().any(|seen| std::ptr::eq(*seen, node)) {
+        if !self.has_dname(node) {
             let owner = self.suffix_pointer(zone, current, node.name_octets());
             if self.put(set, owner).is_none() {
                 return Outcome::Truncated;
@@ -306,6 +315,11 @@ impl<'v> Walk<'v, '_, '_> {
             }
             Err(_) => Outcome::Truncated,
         }
+    }
+
+    /// Whether this node's DNAME is in the answer.
+    fn has_dname(&self, node: &Node) -> bool {
+        self.dnames.iter().flatten().any(|seen| std::ptr::eq(*seen, node))
     }
 
     /// The pointer to the last `octets` of a name of the zone. In the packet such a name is literal

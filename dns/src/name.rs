@@ -33,20 +33,27 @@ impl Default for NameBuf {
 }
 
 impl NameBuf {
-    /// Reads the uncompressed name at the start of `octets` in place of the one before. `None`, with
-    /// the old name kept, when it is cut short, longer than 255 octets, or holds a compression
+    /// Reads the uncompressed name at the start of `octets` in place of the one before. `None`, and
+    /// the root in its place, when it is cut short, longer than 255 octets, or holds a compression
     /// pointer or another label type: a question cannot rightly hold one, there is nothing before it
     /// to point at.
     pub fn refill(&mut self, octets: &[u8]) -> Option<()> {
+        let read = self.read_labels(octets);
+        if read.is_none() {
+            *self = Self::default();
+        }
+        read
+    }
+
+    fn read_labels(&mut self, octets: &[u8]) -> Option<()> {
         let mut at = 0_u8;
         let mut labels = 0_u8;
-        let mut starts = [0; LABELS_MAX + 1];
         loop {
             let length = *octets.get(usize::from(at))?;
             if usize::from(length) > LABEL_OCTETS_MAX {
                 return None;
             }
-            *starts.get_mut(usize::from(labels))? = at;
+            *self.starts.get_mut(usize::from(labels))? = at;
             at = at.checked_add(1 + length)?;
             if length == 0 {
                 break;
@@ -56,7 +63,7 @@ impl NameBuf {
         let name = self.octets.get_mut(..usize::from(at))?;
         name.copy_from_slice(octets.get(..usize::from(at))?);
         name.make_ascii_lowercase();
-        (self.starts, self.len, self.labels) = (starts, at, labels);
+        (self.len, self.labels) = (at, labels);
         Some(())
     }
 

@@ -15,17 +15,17 @@ pub const RCODES: [&str; 9] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "BADVERS",
     "other",
 ];
-/// The reasons of decisions counted, by name.
-pub const REASONS: [&str; 9] = [
-    "best",
-    "share",
-    "shift",
-    "failover",
-    "all-out",
-    "panic",
-    "fallback-sites",
-    "fenced",
-    "fallback-none",
+/// The reasons of decisions counted; [`Reason::as_str`] names them.
+pub const REASONS: [Reason; 9] = [
+    Reason::Best,
+    Reason::Share,
+    Reason::Shift,
+    Reason::Failover,
+    Reason::AllOut,
+    Reason::Panic,
+    Reason::FallbackSites,
+    Reason::Fenced,
+    Reason::FallbackNone,
 ];
 /// Beside the two arrays: dropped, truncated, with a client subnet, not sent.
 const SINGLES: usize = 4;
@@ -170,6 +170,13 @@ fn reason_place(reason: Reason) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_place() {
+        for (place, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(reason_place(reason), place, "{reason:?}");
+        }
+    }
 
     #[test]
     fn counts_arrive_under_their_own_names() {

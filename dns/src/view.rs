@@ -3,12 +3,15 @@
 //! Zones depend on the policy alone and are shared by every view of one policy; health and map
 //! changes only replace what is small. A view is built off the hot path and swapped whole.
 
+#[cfg(test)]
+mod tests;
+
 use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use model::service::{Answers, Fallback, GlobalService, ServiceId};
-use model::site::{Site, SiteAddress, SiteId};
+use model::site::{SiteAddress, SiteId};
 use steering::decide::ServiceState;
 use steering::{Generation, ServiceMap, Snapshot};
 
@@ -99,7 +102,8 @@ impl View {
         check_pair(snapshot)?;
         let serial = serial(snapshot.policy_generation);
         let zones = ZoneSet::build(&snapshot.policy, serial, hasher).map_err(ViewError::Zones)?;
-        let sites = snapshot.policy.sites.iter().map(SiteAddresses::of).collect();
+        let sites =
+            snapshot.policy.sites.iter().map(|site| SiteAddresses::of(&site.addresses)).collect();
         let mut settings = settings;
         settings.nsid.truncate(NSID_OCTETS_MAX);
         settings.udp_octets_max = settings.udp_octets_max.clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
@@ -178,8 +182,8 @@ impl ServiceView {
 
 impl SiteAddresses {
     /// The first address of each kind that serves everyone, or else the first of the kind.
-    fn of(site: &Site) -> Self {
-        let mut neutral_first: Vec<&SiteAddress> = site.addresses.iter().collect();
+    fn of(addresses: &[SiteAddress]) -> Self {
+        let mut neutral_first: Vec<&SiteAddress> = addresses.iter().collect();
         neutral_first.sort_by_key(|address| address.isp.is_some());
         let mut chosen = Self::default();
         for address in neutral_first {

@@ -1,9 +1,9 @@
 //! Every zone of a policy, rendered for the wire, and the search for a name in them.
 //!
 //! One node per name that exists, empty non-terminals included; per node its record sets with
-//! their octets already laid out. A search finds the apex and then goes down label by label until it
-//! meets the name, a cut, a DNAME, or nothing; the hash goes on from label to label, so every octet
-//! is hashed once. What it finds is an enum, and what to write for each is `answer`'s affair.
+//! their octets already laid out. A search looks for the whole name first. Failing that it finds the
+//! apex and goes down label by label until it meets the name, a cut, a DNAME, or nothing; the hash
+//! goes on from label to label, so every octet is hashed once. What it finds is an enum, and what to write for each is `answer`'s affair.
 
 mod build;
 
@@ -75,6 +75,9 @@ pub(crate) struct Node {
     sets: Span,
     service: u32,
     labels: u8,
+    /// Whether a search for its name always ends here: no cut and no DNAME is above it, and no deeper
+    /// zone of ours has the name. Never set at an apex.
+    is_clear: bool,
     /// NS below the apex: a delegation.
     pub(crate) is_cut: bool,
     has_dname: bool,
@@ -156,6 +159,31 @@ pub(crate) enum Found<'a> {
 }
 
 impl ZoneSet {
+    /// The zone that answers for a name, and where the name is in it. `None` when it is in none.
+    pub(crate) fn locate(
+        &self,
+        name: &NameBuf,
+        record_type: RecordType,
+    ) -> Option<(&Zone, Found<'_>)> {
+        // Nearly every question is for a name that exists and that nothing shadows.
+        if let Some(found) = self.find_clear(name) {
+            return Some(found);
+        }
+        let zone = self.zone_of(name, record_type)?;
+        Some((zone, self.find(zone, name)))
+    }
+
+    fn find_clear(&self, name: &NameBuf) -> Option<(&Zone, Found<'_>)> {
+        let bits = self.key.bits(self.key.whole(name));
+        let id = self.names.find(bits, |id| {
+            self.nodes
+                .get(id as usize)
+                .is_some_and(|node| node.is_clear && self.is_named(node, name))
+        })?;
+        let node = self.nodes.get(id as usize)?;
+        Some((self.zones.get(node.zone as usize)?, Found::Node(node)))
+    }
+
     /// The zone with the longest apex that `name` is in. A DS question at an apex belongs to the
     /// parent's zone when we serve it too (RFC 4035, section 3.1.4.1).
     pub(crate) fn zone_of(&self, name: &NameBuf, record_type: RecordType) -> Option<&Zone> {
@@ -278,6 +306,11 @@ impl ZoneSet {
                 _ => return NameBuf::join(rendered.get(..at)?, self.name_of(zone.apex)),
             }
         }
+    }
+
+    /// Whether the node has this name, and does not stand for it as a wildcard.
+    pub(crate) fn is_named(&self, node: &Node, name: &NameBuf) -> bool {
+        self.octets.get(node.name.range()) == Some(name.wire())
     }
 
     /// The node of a name of the zone, however deep below cuts it lies.

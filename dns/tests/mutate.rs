@@ -39,6 +39,8 @@ fn every_cut_of_every_seed_is_answered_or_dropped() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn random_octets_are_answered_or_dropped(packet in prop::collection::vec(any::<u8>(), 0..600)) {
         check_packet(&view(), &packet);

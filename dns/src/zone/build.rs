@@ -116,7 +116,8 @@ impl ZoneSet {
             self.add_records(id, records, drafts)?;
         }
         for server in &zone.name_servers {
-            if !server.name.is_within(&zone.apex) {
+            // A server without addresses makes no name: it may be delegated, or not exist at all.
+            if server.addresses.is_empty() || !server.name.is_within(&zone.apex) {
                 continue;
             }
             let node = self.intern(id, &server.name)?;
@@ -222,6 +223,7 @@ impl ZoneSet {
             sets: Span::default(),
             service: NONE,
             labels,
+            is_clear: false,
             is_cut: false,
             has_dname: false,
             one_label: name.starts_with(b"\x01*"),
@@ -313,7 +315,8 @@ impl ZoneSet {
         Ok(())
     }
 
-    /// Settles what is a cut, has a DNAME or a wildcard.
+    /// Settles what is a cut, has a DNAME or a wildcard, and what is clear of them. A parent has a
+    /// smaller index than its children, so it is settled before them.
     fn link(&mut self) -> Result<(), BuildError> {
         for id in 0..self.nodes.len() {
             let node = self.nodes[id];
@@ -324,11 +327,26 @@ impl ZoneSet {
             if is_wildcard && !is_apex {
                 self.nodes[node.parent as usize].wildcard = number(id)?;
             }
+            let is_clear = match self.nodes.get(node.parent as usize) {
+                Some(parent) => {
+                    let is_shadowed = parent.is_cut || parent.has_dname;
+                    let is_reached = parent.is_clear || parent.parent == NONE;
+                    is_reached && !is_shadowed && self.is_ours(&node)
+                }
+                None => false,
+            };
             let node = &mut self.nodes[id];
-            (node.is_cut, node.has_dname) = (is_cut, has_dname);
+            (node.is_cut, node.has_dname, node.is_clear) = (is_cut, has_dname, is_clear);
             node.one_label &= node.service != NONE;
         }
         Ok(())
+    }
+
+    /// Whether no deeper zone of ours has this node's name.
+    fn is_ours(&self, node: &Node) -> bool {
+        NameBuf::read(&self.octets[node.name.range()])
+            .and_then(|name| self.zone_of(&name, RecordType::A).map(|zone| zone.id))
+            == Some(node.zone)
     }
 
     fn settle_authority(&mut self, policy: &Policy) -> Result<(), BuildError> {

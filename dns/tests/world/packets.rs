@@ -1,5 +1,5 @@
 //! Packets for hostile tests: good ones to start from, ways to spoil them, and what must hold of
-//! whatever is answered. Shared with the fuzz target.
+//! whatever is answered.
 
 use std::net::SocketAddr;
 
