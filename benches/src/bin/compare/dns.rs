@@ -8,6 +8,7 @@ use std::time::Duration;
 use benches::dns_load::{self, Outcome, Pace, Questions};
 use benches::query::{Dnssec, Expectation, Shape, Template};
 use benches::random::Choice;
+use benches::record;
 use benches::server::{Server, free_address};
 use benches::slices::Slice;
 use benches::world;
@@ -120,6 +121,10 @@ pub(crate) fn compare(options: &Options) -> anyhow::Result<()> {
     };
     let servers: Vec<_> = servers.collect();
     let notes = servers.iter().map(|server| agreement(server, &real_questions, options));
+    let mut notes = notes.collect::<anyhow::Result<Vec<_>>>()?;
+    let walk = options.program("dns-instructions")?.display().to_string();
+    let lines = record::output(&walk, &[]).unwrap_or_else(|| "dns-instructions failed".to_owned());
+    notes.extend(lines.lines().map(|line| format!("packet to answer in process: {line}")));
     let title = Title {
         what: "dns".to_owned(),
         method: format!(
@@ -135,7 +140,7 @@ pub(crate) fn compare(options: &Options) -> anyhow::Result<()> {
             options.window,
             world::PLACES.len()
         ),
-        notes: notes.collect::<anyhow::Result<_>>()?,
+        notes,
     };
     options.run(title, echo, servers, measure)
 }

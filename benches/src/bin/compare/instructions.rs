@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use benches::record::{self, Machine};
@@ -18,6 +18,8 @@ use crate::{Options, dns, gateway, versions};
 /// Operations of the two runs. The smaller run already fills caches and pools.
 const FEW: u64 = 5_000;
 const MANY: u64 = 25_000;
+/// What the table calls the walk without sockets.
+const WALK: &str = "packet-to-answer";
 
 #[derive(Debug, Serialize)]
 struct Record {
@@ -39,7 +41,7 @@ pub(crate) fn dns(options: &Options) -> anyhow::Result<()> {
     for contender in dns::contenders(options, scratch.path(), &table)? {
         let questions = dns::questions(&table, contender.answers_min)?;
         let counts = both(|operations| {
-            let mut valgrind = Valgrind::new(scratch.path(), &contender.program)?;
+            let mut valgrind = Valgrind::new(scratch.path(), &contender.program, &[])?;
             valgrind.command.args(&contender.arguments).current_dir(scratch.path());
             let command = &mut valgrind.command;
             let server = dns::start(options, &contender, command, scratch.path(), &questions)?;
@@ -55,7 +57,23 @@ pub(crate) fn dns(options: &Options) -> anyhow::Result<()> {
         })?;
         found.insert(contender.name.to_owned(), counts);
     }
+    if options.includes(WALK) {
+        found.insert(WALK.to_owned(), walk(options, scratch.path())?);
+    }
     write(options, "dns-instructions", found)
+}
+
+/// Our walk from packet to answer without sockets, counted alone.
+fn walk(options: &Options, scratch: &Path) -> anyhow::Result<(u64, u64, f64)> {
+    let program = options.program("dns-instructions")?;
+    let mut valgrind = Valgrind::new(scratch, &program, &["--toggle-collect=*answer_all*"])?;
+    valgrind.command.args(["--passes", "1", "--packets", &MANY.to_string()]);
+    let status = valgrind.command.stdout(Stdio::null()).status()?;
+    anyhow::ensure!(status.success(), "`dns-instructions` failed under valgrind");
+    let whole = valgrind.total()?;
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let each = whole as f64 / MANY as f64;
+    Ok((0, whole, each))
 }
 
 /// Proxies, with bodies of 1 KiB.
@@ -66,7 +84,7 @@ pub(crate) fn gateway(options: &Options) -> anyhow::Result<()> {
     let mut found = BTreeMap::new();
     for contender in gateway::contenders(options, scratch.path(), origin.target)? {
         let counts = both(|operations| {
-            let mut valgrind = Valgrind::new(scratch.path(), &contender.program)?;
+            let mut valgrind = Valgrind::new(scratch.path(), &contender.program, &[])?;
             valgrind.command.args(&contender.arguments).current_dir(scratch.path());
             if contender.name.starts_with("nginx") {
                 // A forked worker's counts are lost when it ends: one process does it all here.
@@ -104,7 +122,8 @@ struct Valgrind {
 }
 
 impl Valgrind {
-    fn new(scratch: &Path, program: &Path) -> anyhow::Result<Self> {
+    /// `collect` may narrow what is counted.
+    fn new(scratch: &Path, program: &Path, collect: &[&str]) -> anyhow::Result<Self> {
         let directory = scratch.join("callgrind");
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)?;
@@ -112,6 +131,7 @@ impl Valgrind {
         let file = directory.join("out.%p").display().to_string();
         command
             .args(["--tool=callgrind", "--trace-children=yes", "--quiet"])
+            .args(collect)
             .arg(format!("--callgrind-out-file={file}"))
             .arg(program);
         Ok(Self { command, directory })
@@ -120,6 +140,10 @@ impl Valgrind {
     /// Ends the server and adds up what was counted.
     fn finish(self, server: Server) -> anyhow::Result<u64> {
         server.stop()?;
+        self.total()
+    }
+
+    fn total(&self) -> anyhow::Result<u64> {
         let mut whole = 0;
         for entry in fs::read_dir(&self.directory)? {
             whole += total(&fs::read_to_string(entry?.path())?).unwrap_or(0);
