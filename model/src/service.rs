@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{DnsName, ObjectRef, SiteName};
+use crate::name::{DnsName, ObjectRef};
 use crate::policy::{Fence, RuleSet};
 use crate::record::RecordSet;
 use crate::site::{SiteId, Tier};
@@ -162,6 +162,3 @@ pub enum ProbeKind {
         status_max: u16,
     },
 }
-
-/// Names of sites resolved in a document, kept for messages.
-pub type SiteNames = Vec<SiteName>;

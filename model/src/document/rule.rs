@@ -38,14 +38,11 @@ pub(super) enum EffectSpec {
     Shift { to: Spanned<Arc<str>>, share_bp: u16 },
 }
 
-/// A match; nothing in it refers to other documents, so it is the model's.
-pub(super) type MatchSpec = Match;
-
 /// A rule of a `TrafficPolicy`.
 #[derive(Debug)]
 pub(super) struct RuleSpec {
     pub(super) name: Spanned<Arc<str>>,
-    pub(super) matches: MatchSpec,
+    pub(super) matches: Match,
     pub(super) effect: EffectSpec,
 }
 
@@ -175,7 +172,7 @@ pub(super) fn rung_of<'w>(
 }
 
 /// Reads a match; one that says nothing is everyone.
-pub(super) fn read_match(node: &Node<'_>, report: &mut Report) -> Option<MatchSpec> {
+pub(super) fn read_match(node: &Node<'_>, report: &mut Report) -> Option<Match> {
     let mut fields = Fields::open("`match`", node, report)?;
     let mut matches = fields.optional("locale", report, read_locale_match).unwrap_or_default();
     matches.cidrs = fields.list("cidrs", report, read_cidr);
@@ -189,15 +186,15 @@ pub(super) fn read_match(node: &Node<'_>, report: &mut Report) -> Option<MatchSp
     Some(matches)
 }
 
-fn read_locale_match(node: &Node<'_>, report: &mut Report) -> Option<MatchSpec> {
+fn read_locale_match(node: &Node<'_>, report: &mut Report) -> Option<Match> {
     let mut fields = Fields::open("`locale`", node, report)?;
-    let matches = MatchSpec {
+    let matches = Match {
         continents: several(&mut fields, "continent", report, locale::continent),
         countries: several(&mut fields, "country", report, locale::country),
         subdivisions: several(&mut fields, "subdivision", report, locale::subdivision),
         isps: several(&mut fields, "isp", report, locale::isp),
         areas: several(&mut fields, "area", report, locale::area),
-        ..MatchSpec::default()
+        ..Match::default()
     };
     fields.finish(report);
     Some(matches)

@@ -6,11 +6,12 @@ use super::fields::{self, Fields, expected};
 use super::head::namespace_name;
 use super::probe::{self, ProbeDefaults};
 use super::report::{Report, Span, Spanned};
-use super::rule::{self, FenceSpec, MatchSpec};
+use super::rule::{self, FenceSpec};
 use super::site::TIERS;
 use super::tree::{Node, Value};
 use super::value;
 use crate::name::DnsName;
+use crate::policy::Match;
 use crate::record::RecordType;
 use crate::service::{Answers, Probe, Rung, Sticky, TierStep};
 use crate::site::Tier;
@@ -106,7 +107,7 @@ pub(super) struct RecordSpec {
 pub(super) struct CanarySpec {
     pub(super) site: Spanned<Arc<str>>,
     pub(super) share_bp: u16,
-    pub(super) matches: MatchSpec,
+    pub(super) matches: Match,
 }
 
 /// Reads the document.

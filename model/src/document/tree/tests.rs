@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::document::SourceFile;
 
@@ -112,4 +114,118 @@ fn depth_has_a_limit() {
     assert_eq!((documents, report.has_errors()), (1, false));
     read(0, &"[".repeat(1_000_000), &mut report, |_, _| documents += 1);
     assert_eq!((documents, report.has_errors()), (1, true));
+}
+
+#[test]
+fn json_is_yaml() {
+    check(
+        "{\n\t\"a\":1,\n\t\"b\": [\"\\/\", \"\\u00e9\",\n\t\t{\"c\":null}],\n\t\"d\":\"\\u7535\"\n}\n",
+        &["1:1{a=2:6#1 b=[3:8\"/ 3:14\"é 4:3{c=4:8~null}] d=5:6\"电}"],
+    );
+}
+
+#[test]
+fn block_scalars_and_comments() {
+    check(
+        "a: |\n  one\n  two\nb: >-\n  x\n  y\nc: # none\nd: 'it''s'\n",
+        &["1:1{a=2:3\"one\ntwo\n b=5:3\"x y c=7:2~ d=8:4\"it's}"],
+    );
+}
+
+/// A JSON value to write and to find again.
+#[derive(Debug, Clone)]
+enum Json {
+    Text(String),
+    Number(i64),
+    Boolean(bool),
+    Null,
+    List(Vec<Self>),
+    Map(BTreeMap<String, Self>),
+}
+
+fn json() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(Json::Text),
+        any::<i64>().prop_map(Json::Number),
+        any::<bool>().prop_map(Json::Boolean),
+        Just(Json::Null),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Json::List),
+            prop::collection::btree_map("[^<]{0,12}", inner, 0..6).prop_map(Json::Map),
+        ]
+    })
+}
+
+fn quoted(text: &str) -> String {
+    let escape = |c: char| match c {
+        '"' => "\\\"".to_owned(),
+        '\\' => "\\\\".to_owned(),
+        '\n' => "\\n".to_owned(),
+        c if c.is_control() || u32::from(c) > 0xffff || matches!(c, '\u{2028}' | '\u{2029}') => {
+            format!("\\U{:08x}", u32::from(c))
+        }
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
+}
+
+fn written(value: &Json) -> String {
+    match value {
+        Json::Text(text) => quoted(text),
+        Json::Number(number) => number.to_string(),
+        Json::Boolean(boolean) => boolean.to_string(),
+        Json::Null => "null".into(),
+        Json::List(items) => {
+            format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(","))
+        }
+        Json::Map(entries) => {
+            let entry =
+                |(key, value): (&String, &Json)| format!("{}:\n {}", quoted(key), written(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn is_same(value: &Json, node: &Node<'_>) -> bool {
+    match (value, &node.value) {
+        (Json::List(items), Value::List(nodes)) => {
+            items.len() == nodes.len() && items.iter().zip(nodes).all(|(a, b)| is_same(a, b))
+        }
+        (Json::Map(entries), Value::Map(nodes)) => {
+            entries.len() == nodes.len()
+                && entries
+                    .iter()
+                    .zip(nodes)
+                    .all(|((key, value), entry)| *key == entry.key && is_same(value, &entry.value))
+        }
+        (Json::Null, Value::Scalar(_)) => node.is_null(),
+        (leaf, Value::Scalar(scalar)) => match leaf {
+            Json::Text(text) => scalar.kind() == ScalarKind::Text && *text == scalar.text,
+            Json::Number(number) => {
+                scalar.kind() == ScalarKind::Number && number.to_string() == scalar.text
+            }
+            Json::Boolean(boolean) => {
+                scalar.kind() == ScalarKind::Boolean && boolean.to_string() == scalar.text
+            }
+            Json::Null | Json::List(_) | Json::Map(_) => false,
+        },
+        _ => false,
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_json_comes_back_as_it_was(value in json()) {
+        let text = format!("[{}]", written(&value));
+        let mut report = Report::default();
+        let mut same = 0;
+        read(0, &text, &mut report, |node, _| match &node.value {
+            Value::List(items) => same += usize::from(is_same(&value, &items[0])),
+            Value::Scalar(_) | Value::Map(_) => {}
+        });
+        let found = report.into_diagnostics(&[]);
+        prop_assert!(same == 1 && found.is_empty(), "{text}\n{found:?}");
+    }
 }
