@@ -27,7 +27,7 @@ pub const INTERVALS_MAX: usize = 64_000_000;
 pub enum ReadError {
     /// Neither MMDB nor xdb nor text.
     #[error(
-        "`{0}` is not a geo database: it is neither MMDB nor ip2region xdb nor CSV; help: check the download, and unpack it if it is compressed"
+        "`{0}` is not a geo database: it is neither MMDB nor ip2region xdb nor CSV in UTF-8; help: check the download, and unpack it if it is compressed"
     )]
     UnknownFormat(String),
     /// The MMDB reader says no.

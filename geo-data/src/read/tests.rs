@@ -208,6 +208,7 @@ fn csv_comes_in_many_shapes() {
             "AS2500 as2500",
         ),
         ("# a comment\n1.0.0.0/24,AU\n", "1.0.0.7", "AU"),
+        ("\u{feff}network,country\r\n1.0.0.0/24,AU\r\n", "1.0.0.7", "AU"),
         (
             "network,country_code,province,isp\n14.0.0.0/8,CN,广东省,电信\n",
             "14.1.2.3",
@@ -265,7 +266,7 @@ fn csv_errors_name_the_line_and_the_way_out() {
     refused(
         "x.csv.gz",
         b"\x1f\x8b\x08\x00",
-        "`x.csv.gz` is not a geo database: it is neither MMDB nor ip2region xdb nor CSV; help: check the download, and unpack it if it is compressed",
+        "`x.csv.gz` is not a geo database: it is neither MMDB nor ip2region xdb nor CSV in UTF-8; help: check the download, and unpack it if it is compressed",
     );
 }
 
