@@ -21,10 +21,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::client_io::{ClientIo, ClientIoParts, Connection, IoLimits, Protocol, Transport};
+use crate::client_io::{ClientIo, ClientIoParts, Connection, IoLimits, Protocol};
 use crate::ledger::Ledger;
 use crate::proxy::{KEEPALIVE_S, Proxy};
 use crate::route::Scheme;
+use crate::transport::Transport;
 
 /// Connections the kernel completes for us while we are busy.
 const BACKLOG: i32 = 4096;

@@ -7,6 +7,8 @@
 //! octets. It also samples the client's round-trip time, because here the descriptor is certainly
 //! the client's. Invariant: what Pingora reads between two `next_request` calls is one request.
 
+mod refusal;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -25,53 +27,19 @@ use pingora_core::protocols::{
     TimingDigest, UniqueID,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_rustls::server::TlsStream;
 
+use self::refusal::Refusal;
 use crate::chunk::Chunks;
 use crate::head::{Fault, Framing, Head, HeadLimits, HeadScan};
 use crate::ledger::Ledger;
 use crate::route::Scheme;
+use crate::transport::Transport;
 
 /// Octets read at a time into our own buffer while a head is incomplete.
 const READ_OCTETS: usize = 4096;
-/// After a refusal, so many octets of the client are thrown away before the socket is closed, so
-/// that it reads the answer instead of a reset.
-const LINGER_OCTETS_MAX: usize = 256 * 1024;
-/// And so long.
-const LINGER: Duration = Duration::from_secs(1);
 /// The least time between two RTT samples of one connection.
 const RTT_EVERY: Duration = Duration::from_secs(1);
-
-/// What is below: a plain socket or TLS over one.
-#[derive(Debug)]
-pub(crate) enum Transport {
-    /// HTTP.
-    Plain(TcpStream),
-    /// HTTPS.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Transport {
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
-
-    pub(crate) fn read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
 
 /// What the proxy may know of a connection; shared by all its requests.
 #[derive(Debug)]
@@ -110,15 +78,6 @@ enum Phase {
     Through,
     /// Refused and closed.
     Closed,
-}
-
-#[derive(Debug)]
-struct Refusal {
-    answer: Vec<u8>,
-    written: usize,
-    shut: bool,
-    drained: usize,
-    linger: Pin<Box<Sleep>>,
 }
 
 /// The wrapper. Boxed, it is Pingora's `Stream`.
@@ -248,6 +207,30 @@ impl ClientIo {
         }
     }
 
+    /// The usual case: a whole head without a body comes with one read and goes straight into the
+    /// reader's buffer. Anything else moves to the held octets, and `poll_head` goes on from there.
+    fn poll_plain_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.transport.read(cx, buf))?;
+        let fresh = &buf.filled()[before..];
+        let count = fresh.len();
+        let bare = Head { octets: count, body: Framing::Length(0), upgrade: false };
+        if count == 0 {
+            self.phase = Phase::Closed;
+        } else if HeadScan::default().advance(fresh, &self.limits.head) == Ok(Some(bare)) {
+            self.phase = Phase::Done;
+        } else {
+            self.held = fresh.to_vec();
+            buf.set_filled(before);
+        }
+        self.note_read(count);
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads until a head is complete, then lets it and its body through.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Head>>> {
         loop {
@@ -290,41 +273,7 @@ impl ClientIo {
         self.held = Vec::new();
         self.taken = 0;
         self.ledger.refused(self.peer.ip(), fault);
-        self.phase = Phase::Refuse(Box::new(Refusal {
-            answer: refusal(fault),
-            written: 0,
-            shut: false,
-            drained: 0,
-            linger: Box::pin(tokio::time::sleep(LINGER)),
-        }));
-    }
-
-    /// Writes the refusal, closes our half and throws away what the client still sends.
-    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Phase::Refuse(refusal) = &mut self.phase else { return Poll::Ready(()) };
-        let late = refusal.linger.as_mut().poll(cx).is_ready();
-        while !late && refusal.written < refusal.answer.len() {
-            let rest = &refusal.answer[refusal.written..];
-            match ready!(write(&mut self.transport, cx, rest)) {
-                Ok(count) if count > 0 => refusal.written += count,
-                _ => return Poll::Ready(()),
-            }
-        }
-        if !late && !refusal.shut {
-            if ready!(shutdown(&mut self.transport, cx)).is_err() {
-                return Poll::Ready(());
-            }
-            refusal.shut = true;
-        }
-        while !late && refusal.drained < LINGER_OCTETS_MAX {
-            let mut space = [0; READ_OCTETS];
-            let mut buf = ReadBuf::new(&mut space);
-            match ready!(self.transport.read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => refusal.drained += buf.filled().len(),
-                _ => break,
-            }
-        }
-        Poll::Ready(())
+        self.phase = Phase::Refuse(Box::new(Refusal::new(fault)));
     }
 
     /// Hands over octets of a body, never one beyond it.
@@ -382,44 +331,6 @@ impl ClientIo {
     }
 }
 
-fn write(
-    transport: &mut Transport,
-    cx: &mut Context<'_>,
-    octets: &[u8],
-) -> Poll<io::Result<usize>> {
-    match transport {
-        Transport::Plain(socket) => Pin::new(socket).poll_write(cx, octets),
-        Transport::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
-    }
-}
-
-fn shutdown(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    match transport {
-        Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-        Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-    }
-}
-
-/// The answer to a request that never reached the proxy.
-fn refusal(fault: Fault) -> Vec<u8> {
-    let status =
-        http::StatusCode::from_u16(fault.status()).unwrap_or(http::StatusCode::BAD_REQUEST);
-    let reason = status.canonical_reason().unwrap_or_default();
-    let body = format!("{} {}\n", status.as_u16(), fault.code());
-    let allow = if fault == Fault::Method {
-        "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-    } else {
-        ""
-    };
-    format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\n\
-         content-length: {}\r\n{allow}connection: close\r\n\r\n{body}",
-        status.as_u16(),
-        body.len(),
-    )
-    .into_bytes()
-}
-
 fn connection_digest(connection: Connection) -> ProxyDigest {
     // The header is that of a CONNECT answer in Pingora's own use; ours is never looked at.
     #[expect(clippy::expect_used, reason = "200 is a valid status")]
@@ -439,6 +350,12 @@ impl AsyncRead for ClientIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.held.is_empty() && matches!(this.phase, Phase::Head(_)) {
+            ready!(this.poll_plain_head(cx, buf))?;
+            if !matches!(this.phase, Phase::Head(_)) {
+                return Poll::Ready(Ok(()));
+            }
+        }
         if matches!(this.phase, Phase::Head(_))
             && let Some(head) = ready!(this.poll_head(cx))?
         {
@@ -458,21 +375,19 @@ impl AsyncRead for ClientIo {
                 return Poll::Ready(Ok(()));
             }
         }
-        match &this.phase {
-            Phase::Refuse(_) => {
-                ready!(this.poll_refuse(cx));
+        match &mut this.phase {
+            Phase::Refuse(refusal) => {
+                ready!(refusal.poll(&mut this.transport, cx));
                 this.phase = Phase::Closed;
                 Poll::Ready(Ok(()))
             }
             Phase::Done => this.poll_done(cx),
-            Phase::Through if this.waiting().is_empty() => {
-                let before = buf.filled().len();
-                ready!(this.transport.read(cx, buf))?;
-                this.note_read(buf.filled().len() - before);
-                Poll::Ready(Ok(()))
-            }
             Phase::Through => {
-                this.hand_over(buf, usize::MAX);
+                if this.hand_over(buf, usize::MAX) == 0 {
+                    let before = buf.filled().len();
+                    ready!(this.transport.read(cx, buf))?;
+                    this.note_read(buf.filled().len() - before);
+                }
                 Poll::Ready(Ok(()))
             }
             Phase::Head(_) | Phase::Length(_) | Phase::Chunked(_) | Phase::Closed => {
@@ -488,18 +403,15 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        write(&mut self.transport, cx, octets)
+        self.transport.write(cx, octets)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        self.transport.flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        shutdown(&mut self.transport, cx)
+        self.transport.shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -507,10 +419,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, octets),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, octets),
-        }
+        self.transport.write_vectored(cx, octets)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -31,6 +31,7 @@ mod retry;
 mod rewrite;
 mod route;
 mod tls;
+mod transport;
 mod view;
 
 pub use access_log::AccessLog;

@@ -37,6 +37,8 @@ use crate::{host, path, random};
 
 /// How long a client's connection is kept between requests (nginx keeps 75 s).
 pub(crate) const KEEPALIVE_S: u64 = 60;
+/// A client that takes nothing for so long is cut.
+const CLIENT_WRITE: Duration = Duration::from_secs(60);
 /// Reads and writes of a WebSocket may be this far apart.
 const UPGRADED_IDLE: Duration = Duration::from_secs(3_600);
 /// Idle connections to origins are kept a little shorter than common origins keep theirs (Go: 75 s
@@ -116,14 +118,15 @@ impl Proxy {
         walk.path = path::normalise(routed).into_owned();
         walk.query = query.map(str::to_owned);
         walk.absolute = (raw.len() != origin.len()).then(|| origin.to_owned());
-        walk.meet(&RequestParts {
+        walk.found = walk.view.routes.find(&RequestParts {
             scheme: walk.scheme,
-            host: &walk.host.clone(),
-            path: &walk.path.clone(),
+            host: &walk.host,
+            path: &walk.path,
             query,
             method: request.method.as_str(),
             headers: &request.headers,
-        })
+        });
+        if walk.found.is_some() { Ok(()) } else { Err(Reason::NoRoute) }
     }
 
     /// Chooses the endpoint of the next attempt.
@@ -209,9 +212,11 @@ impl ProxyHttp for Proxy {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEPALIVE_S));
         }
+        session.set_write_timeout(Some(CLIENT_WRITE));
         if session.is_upgrade_req() {
             session.set_keepalive(None);
             session.set_read_timeout(Some(UPGRADED_IDLE));
+            session.set_write_timeout(Some(UPGRADED_IDLE));
         }
         if let Err(reason) = self.route(session, walk) {
             walk.reason = reason;

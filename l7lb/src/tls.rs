@@ -43,6 +43,15 @@ pub(crate) struct Certificates {
     exact: HashMap<Box<str>, Arc<CertifiedKey>>,
     suffix: HashMap<Box<str>, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
+    /// By Secret, so that a reload parses only what has changed.
+    loaded: HashMap<ObjectRef, Loaded>,
+}
+
+/// A Secret as parsed, with what it was parsed from.
+struct Loaded {
+    certificate_pem: Arc<[u8]>,
+    key_pem: Arc<[u8]>,
+    key: Option<Arc<CertifiedKey>>,
 }
 
 impl fmt::Debug for Certificates {
@@ -57,8 +66,13 @@ impl fmt::Debug for Certificates {
 
 impl Certificates {
     /// Loads every Secret that a TLS listener or an Ingress refers to.
-    pub(crate) fn compile(objects: &GatewayObjects, warnings: &mut Vec<Warning>) -> Self {
-        let mut loader = Loader { objects, warnings, loaded: HashMap::new() };
+    pub(crate) fn compile(
+        objects: &GatewayObjects,
+        before: &Self,
+        warnings: &mut Vec<Warning>,
+    ) -> Self {
+        let secrets = objects.tls_secrets.iter().map(|one| (&one.meta.object, one)).collect();
+        let mut loader = Loader { secrets, before, warnings, loaded: HashMap::new() };
         let mut certificates = Self::default();
         for gateway in &objects.gateways {
             let https = |l: &&model::gateway::Listener| l.protocol == ListenerProtocol::Https;
@@ -87,6 +101,7 @@ impl Certificates {
                 }
             }
         }
+        certificates.loaded = loader.loaded;
         certificates
     }
 
@@ -120,10 +135,11 @@ impl Certificates {
 }
 
 struct Loader<'a> {
-    objects: &'a GatewayObjects,
+    secrets: HashMap<&'a ObjectRef, &'a TlsSecret>,
+    before: &'a Certificates,
     warnings: &'a mut Vec<Warning>,
     /// Each Secret is parsed once, whatever it is used for.
-    loaded: HashMap<ObjectRef, Option<Arc<CertifiedKey>>>,
+    loaded: HashMap<ObjectRef, Loaded>,
 }
 
 impl Loader<'_> {
@@ -133,26 +149,32 @@ impl Loader<'_> {
             return None;
         }
         if let Some(known) = self.loaded.get(secret) {
-            return known.clone();
+            return known.key.clone();
         }
-        let found = self.objects.tls_secrets.iter().find(|one| one.meta.object == *secret);
-        let key = match found.map(|one| (one, parse(one))) {
-            None => {
-                self.warn(&user.origin, format!("no Secret `{secret}` of type kubernetes.io/tls"));
-                None
-            }
-            Some((one, Err(error))) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                let text = format!(
-                    "the Secret `{secret}` is not used: {error}{}",
-                    cause.unwrap_or_default()
-                );
-                self.warn(&one.meta.origin, text);
-                None
-            }
-            Some((_, Ok(key))) => Some(Arc::new(key)),
+        let Some(&found) = self.secrets.get(secret) else {
+            self.warn(&user.origin, format!("no Secret `{secret}` of type kubernetes.io/tls"));
+            return None;
         };
-        self.loaded.insert(secret.clone(), key.clone());
+        let same = |old: &&Loaded| {
+            old.certificate_pem == found.certificate_pem && old.key_pem == found.key_pem
+        };
+        let kept = self.before.loaded.get(secret).filter(same).and_then(|old| old.key.clone());
+        let key = kept.or_else(|| match parse(found) {
+            Ok(key) => Some(Arc::new(key)),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                let cause = cause.unwrap_or_default();
+                let text = format!("the Secret `{secret}` is not used: {error}{cause}");
+                self.warn(&found.meta.origin, text);
+                None
+            }
+        });
+        let loaded = Loaded {
+            certificate_pem: Arc::clone(&found.certificate_pem),
+            key_pem: Arc::clone(&found.key_pem),
+            key: key.clone(),
+        };
+        self.loaded.insert(secret.clone(), loaded);
         key
     }
 

@@ -88,7 +88,7 @@ impl GatewayView {
             }
         }
         let routes = build::build(objects, &names, &mut warnings);
-        let certificates = Certificates::compile(objects, &mut warnings);
+        let certificates = Certificates::compile(objects, &before.certificates, &mut warnings);
         (Self { routes, clusters, certificates, endpoints }, warnings)
     }
 }

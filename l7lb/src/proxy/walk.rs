@@ -10,7 +10,7 @@ use super::answer::Reason;
 use crate::endpoint::Lease;
 use crate::ledger::InFlight;
 use crate::rewrite::{self, Location};
-use crate::route::{Action, Found, RequestParts, Rule, Scheme, Target};
+use crate::route::{Action, Found, Rule, Scheme, Target};
 use crate::view::GatewayView;
 
 /// The request's context. Its view never changes while it lives.
@@ -34,7 +34,8 @@ pub(crate) struct Walk {
     pub(crate) query: Option<String>,
     /// Path and query of a request in absolute form, which goes on in origin form.
     pub(crate) absolute: Option<String>,
-    found: Option<Found>,
+    /// The rule, once found.
+    pub(crate) found: Option<Found>,
     pub(crate) target: Option<Target>,
     pub(crate) lease: Option<Lease>,
     /// Whether the current attempt's outcome was told.
@@ -80,12 +81,6 @@ impl Walk {
             reason: Reason::Forwarded,
             _in_flight: in_flight,
         }
-    }
-
-    /// Finds the request's rule.
-    pub(crate) fn meet(&mut self, request: &RequestParts<'_>) -> Result<(), Reason> {
-        self.found = Some(self.view.routes.find(request).ok_or(Reason::NoRoute)?);
-        Ok(())
     }
 
     /// The rule, once found.

@@ -47,7 +47,7 @@ fn world(listeners: Vec<Listener>, tls_secrets: Vec<TlsSecret>) -> GatewayObject
 
 fn compile(objects: &GatewayObjects) -> (Certificates, Vec<String>) {
     let mut warnings = Vec::new();
-    let certificates = Certificates::compile(objects, &mut warnings);
+    let certificates = Certificates::compile(objects, &Certificates::default(), &mut warnings);
     let shown = warnings.iter().map(|warning| format!("{}: {}", warning.origin, warning.text));
     (certificates, shown.collect())
 }
@@ -129,4 +129,17 @@ fn a_bad_secret_is_quarantined_and_its_key_never_shown() {
         assert!(certificates.find(Some(name)).is_none(), "{name}");
     }
     assert!(certificates.find(Some("second")).is_some(), "the next reference is used");
+}
+
+#[test]
+fn a_reload_parses_only_what_has_changed() {
+    let host = |name: &str| Some(HostPattern::Exact(name.into()));
+    let listeners = vec![listener(host("a"), &[own("a")]), listener(host("b"), &[own("b")])];
+    let mut objects = world(listeners, vec![secret("a"), secret("b")]);
+    let (before, _) = compile(&objects);
+    objects.tls_secrets[1] = secret("b");
+    let after = Certificates::compile(&objects, &before, &mut Vec::new());
+    let same =
+        |name| Arc::ptr_eq(before.find(Some(name)).unwrap(), after.find(Some(name)).unwrap());
+    assert_eq!([same("a"), same("b")], [true, false]);
 }
