@@ -120,6 +120,15 @@ fn a_zone_within_a_zone_answers_for_itself_and_its_parent_for_the_cut() {
 }
 
 #[test]
+fn a_record_out_of_its_zone_is_nobodys() {
+    let stray = set("www.other.net", RecordType::A, &[192, 0, 2, 66]);
+    let view = view(vec![small("edge.example", vec![stray])]);
+    check(&view, "www.other.net", RecordType::A, "REFUSED");
+    let none = format!("NXDOMAIN aa\n{}", soa("edge.example"));
+    check(&view, "www.edge.example", RecordType::A, &none);
+}
+
+#[test]
 fn the_root_can_be_served() {
     let view = view(vec![small(".", vec![set("www.example", RecordType::A, &[192, 0, 2, 1])])]);
     check(&view, ".", RecordType::NS, "NOERROR aa\n. 300 NS ns.other.net.");

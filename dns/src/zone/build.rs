@@ -112,7 +112,8 @@ impl ZoneSet {
             let rdata = Cow::Borrowed(server.name.as_wire());
             drafts.push(draft(RecordType::NS, zone.ns_ttl_s, rdata));
         }
-        for records in &zone.records {
+        // Checked when the documents were read; a stray name would be taken for one of the zone.
+        for records in zone.records.iter().filter(|set| set.owner.is_within(&zone.apex)) {
             self.add_records(id, records, drafts)?;
         }
         for server in &zone.name_servers {
