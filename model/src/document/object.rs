@@ -75,9 +75,24 @@ const IGNORED: &[(&str, &[&str])] = &[
     ("coordination.k8s.io/v1", &["Lease"]),
     ("storage.k8s.io/v1", &["StorageClass"]),
     ("scheduling.k8s.io/v1", &["PriorityClass"]),
-    ("gateway.networking.k8s.io/v1", &["BackendTLSPolicy", "GRPCRoute", "GatewayClass"]),
+    (
+        "gateway.networking.k8s.io/v1",
+        &[
+            "BackendTLSPolicy",
+            "GRPCRoute",
+            "GatewayClass",
+            "ListenerSet",
+            "ReferenceGrant",
+            "TCPRoute",
+            "TLSRoute",
+            "UDPRoute",
+        ],
+    ),
     ("gateway.networking.k8s.io/v1beta1", &["GatewayClass", "ReferenceGrant"]),
-    ("gateway.networking.k8s.io/v1alpha2", &["TCPRoute", "TLSRoute", "UDPRoute"]),
+    (
+        "gateway.networking.k8s.io/v1alpha2",
+        &["GRPCRoute", "ReferenceGrant", "TCPRoute", "TLSRoute", "UDPRoute"],
+    ),
     ("gateway.networking.k8s.io/v1alpha3", &["BackendTLSPolicy", "TLSRoute"]),
     (NEARSIDE, &["Function"]),
 ];

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::fields::expected;
+use super::master::name_under;
 use super::report::Report;
 use super::suggest;
 use super::tree::{Node, ScalarKind, Value};
 use crate::gateway::HostPattern;
-use crate::name::DnsName;
+use crate::name::{DnsName, NameError};
 
 /// A scalar that is text; a plain number or boolean must be quoted, as in Kubernetes.
 pub(super) fn text<'n>(node: &'n Node<'_>, report: &mut Report) -> Option<&'n str> {
@@ -230,18 +231,32 @@ pub(super) fn cidr(node: &Node<'_>, report: &mut Report) -> Option<IpNet> {
 
 /// An absolute domain name (the last dot may be left out).
 pub(super) fn dns_name(node: &Node<'_>, report: &mut Report) -> Option<DnsName> {
+    name_by(node, report, DnsName::parse)
+}
+
+/// A domain name that is below `origin` unless it ends with a dot; `@` is the origin.
+pub(super) fn dns_name_under(
+    origin: &DnsName,
+    node: &Node<'_>,
+    report: &mut Report,
+) -> Option<DnsName> {
+    name_by(node, report, |text| name_under(text, origin))
+}
+
+fn name_by(
+    node: &Node<'_>,
+    report: &mut Report,
+    parse: impl FnOnce(&str) -> Result<DnsName, NameError>,
+) -> Option<DnsName> {
     let found = text(node, report)?;
-    match DnsName::parse(found) {
-        Ok(name) if !found.chars().any(char::is_whitespace) => Some(name),
-        Ok(_) => {
-            report.error(node.span, format!("`{found}` is not a domain name: it has a space"));
-            None
-        }
-        Err(error) => {
-            report.error(node.span, format!("`{found}` is not a domain name: {error}"));
-            None
-        }
+    if let Some(c) = found.chars().find(|c| !c.is_ascii_graphic()) {
+        let message = format!("`{found}` is not a domain name: `{c}` is not allowed");
+        let help = "write international names as they are on the wire (`xn--...`)";
+        report.error_with_help(node.span, message, help);
+        return None;
     }
+    let bad = |error| report.error(node.span, format!("`{found}` is not a domain name: {error}"));
+    parse(found).map_err(bad).ok()
 }
 
 /// A hostname of a route or listener: RFC 1123 labels, or `*.` before them.

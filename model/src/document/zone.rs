@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fields::{self, Fields};
 use super::files::Files;
-use super::master::{Lexer, name_under};
+use super::master::Lexer;
 use super::rdata;
 use super::records::{StaticRecord, StaticSets, refusal};
 use super::report::{Report, Span, Spanned};
@@ -112,11 +112,8 @@ fn read_record(
     report: &mut Report,
 ) -> Option<Vec<StaticRecord>> {
     let mut fields = Fields::open("a record", node, report)?;
-    let owner = fields.required("name", report, |node, report| {
-        let found = value::text(node, report)?;
-        let bad = |error| report.error(node.span, format!("`{found}` is not a name: {error}"));
-        name_under(found, origin).map_err(bad).ok()
-    });
+    let owner =
+        fields.required("name", report, |node, report| value::dns_name_under(origin, node, report));
     let record_type = fields.required("type", report, read_type);
     let ttl_s = fields.optional("ttl", report, ttl).unwrap_or(ttl_default_s);
     let data = fields.required("data", report, read_data);

@@ -145,7 +145,7 @@ fn read_allowed(node: &Node<'_>, report: &mut Report) -> Option<bool> {
         ("None", From::Other),
     ];
     let mut fields = Fields::open("`allowedRoutes`", node, report)?;
-    fields.ignore_with_warning(&["kinds"], report);
+    fields.optional("kinds", report, read_route_kinds);
     let from = fields.optional("namespaces", report, |node, report| {
         let mut fields = Fields::open("`namespaces`", node, report)?;
         fields.ignore(&["selector"]);
@@ -159,4 +159,20 @@ fn read_allowed(node: &Node<'_>, report: &mut Report) -> Option<bool> {
         report.warn(span, "this way to choose namespaces is not supported yet", help);
     }
     Some(from.is_some_and(|from| from.value == From::All))
+}
+
+/// HTTPRoutes are what attaches here: a list that leaves them out would be broken by them.
+fn read_route_kinds(node: &Node<'_>, report: &mut Report) -> Option<()> {
+    let kinds = fields::list(node, report, |node, report| {
+        let mut fields = Fields::open("a kind", node, report)?;
+        let group = fields.optional("group", report, value::shared);
+        let kind = fields.required("kind", report, value::filled);
+        fields.finish(report);
+        Some((group, kind?))
+    })?;
+    if !kinds.iter().any(|(_, kind)| &**kind == "HTTPRoute") {
+        let help = "only HTTPRoutes are read, and they attach all the same";
+        report.warn(node.span, "these kinds of routes are not supported yet", help);
+    }
+    Some(())
 }
