@@ -277,7 +277,7 @@ fn find_in<'m, K: Key>(
     let scope_len = match source_len {
         Some(0) => 0,
         _ if is_mixed => K::TRUTH_LEN,
-        _ => run_len.max(block_len),
+        _ => run_len.max(block_len).min(K::TRUTH_LEN),
     };
     let top = |x: K| x.into() << (64 - K::BITS);
     Some(Found {

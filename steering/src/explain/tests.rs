@@ -75,6 +75,25 @@ fn a_subnet_shorter_than_what_is_known() {
     check(include_str!("golden/short-source.txt"), &world(), ecs("14.0.0.0/7"));
 }
 
+/// Found by a property: the search for a folded block's locale stopped at the end of an interval,
+/// although a CIDR cut it before.
+#[test]
+fn a_block_that_a_cidr_cuts_shows_the_ranking_of_the_rest() {
+    let mut world = World::new(world().policy.sites, &[]);
+    world.service().rules = vec![Rule {
+        origin: "default/policy/pin".into(),
+        matches: Match { cidrs: vec![net("14.0.64.0/26")], ..Match::default() },
+        effect: Effect::Pin(vec![SiteId(0)]),
+    }];
+    let told = told(&world, ecs("14.0.64.0/23"));
+    assert_eq!(
+        (told.sites[0].as_str(), told.candidates[0].site.as_str()),
+        ("overseas", "overseas")
+    );
+    assert_eq!((told.candidates[0].pin, told.rules), (None, Vec::new()));
+    assert_eq!(told.locale.of, Some("14.0.64.64".parse().expect("an address")));
+}
+
 #[test]
 fn json_has_every_term_and_reads_back() {
     let told = told(&world(), ecs("14.1.2.0/24"));
