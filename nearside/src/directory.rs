@@ -1,5 +1,6 @@
 //! A directory of documents on disk: reading it whole, and hearing when it changes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,10 +76,15 @@ pub(crate) fn read_first(path: &Path) -> anyhow::Result<(Documents, Fingerprint)
     Ok((documents, fingerprint))
 }
 
-/// Logs warnings, one event each.
+/// Logs warnings, one event for each distinct message: a set of documents repeats itself.
 pub(crate) fn warn_of(warnings: &[Diagnostic]) {
-    for Diagnostic { path, line, column, message, .. } in warnings {
-        tracing::warn!("{path}:{line}:{column}: {message}");
+    let mut first: BTreeMap<&str, (&Diagnostic, usize)> = BTreeMap::new();
+    for warning in warnings {
+        first.entry(&warning.message).or_insert((warning, 0)).1 += 1;
+    }
+    for (message, (Diagnostic { path, line, column, .. }, count)) in first {
+        let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        tracing::warn!("{path}:{line}:{column}: {message}{more}");
     }
 }
 

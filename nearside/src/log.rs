@@ -1,6 +1,6 @@
 //! Log set-up and the one place that prints an error's chain.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
@@ -10,7 +10,13 @@ pub(crate) fn install() {
     let filter = EnvFilter::try_from_env("NEARSIDE_LOG").unwrap_or_else(|_| {
         EnvFilter::new("info,pingora_core=error,pingora_proxy=off,pingora_pool=error")
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_terminal)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// Prints `error: outermost: cause: ...` once.
@@ -25,7 +31,7 @@ pub(crate) fn print_chain(error: &anyhow::Error) {
         }
         cause = inner.source();
     }
-    to_stderr(&text);
+    to_stderr(&text.replace("; help: ", "\n  help: "));
 }
 
 /// A line for people. A closed stderr is not worth dying for.

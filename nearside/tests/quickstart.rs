@@ -5,13 +5,16 @@
 //! command be tried until its output is right or the time is over.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const SITES: [&str; 6] = ["gd-ct-1", "gd-cu-1", "gs-ct-1", "gd-agg-1", "bj-core-1", "us-core-1"];
 const BINARY: &str = env!("CARGO_BIN_EXE_nearside");
+
+/// A start that takes longer has failed.
+const START_MAX: Duration = Duration::from_secs(60);
 
 /// A process that ends with the test.
 struct Process(Child);
@@ -84,7 +87,19 @@ impl World {
             ],
             &directory,
         ));
-        Self { directory, ports, _processes: processes }
+        let world = Self { directory, ports, _processes: processes };
+        world.wait_until_served();
+        world
+    }
+
+    /// A debug build on a busy machine takes its time to start; the session's own limits are about
+    /// what happens after that.
+    fn wait_until_served(&self) {
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.ports.dns)).is_err() {
+            assert!(start.elapsed() < START_MAX, "DNS did not come up");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Runs one command line of the session and returns what it printed.
