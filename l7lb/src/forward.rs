@@ -87,6 +87,10 @@ pub(crate) fn apply(request: &mut RequestHeader, hop: &Hop<'_>) -> Result<()> {
         ("x-forwarded-port", &hop.port.to_string()),
     ];
     for (name, value) in facts {
+        if value.is_empty() {
+            request.remove_header(name);
+            continue;
+        }
         let believed = hop.trust == Trust::Append && request.headers.contains_key(name);
         if !believed {
             request.insert_header(name, value)?;

@@ -262,6 +262,10 @@ impl ProxyHttp for Proxy {
             request.set_raw_path(format!("{rooted}{origin}").as_bytes())?;
             request.insert_header(header::HOST, walk.authority.as_str())?;
         }
+        if let Some(lease) = walk.lease.as_ref().filter(|_| walk.authority.is_empty()) {
+            // HTTP/1.0 may come without `Host`; it goes on as HTTP/1.1, which must have one.
+            request.insert_header(header::HOST, lease.endpoint().address.to_string())?;
+        }
         let Some((rule, location)) = walk.located() else { return Ok(()) };
         if let Some(rewrite) = &rule.rewrite_path {
             request.set_raw_path(rewrite::target(rewrite, &location).as_bytes())?;

@@ -166,12 +166,14 @@ impl Http2 {
             stream.flow_control().release_capacity(data.len())?;
             body.extend_from_slice(&data);
         }
-        let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-            (name.to_string(), value.to_str().unwrap().to_owned())
-        };
+        let trailers = stream.trailers().await?.unwrap_or_default();
+        let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let trailers =
+            trailers.iter().map(|(name, value)| (format!("trailer:{name}"), text(value)));
         Ok(Response {
             status: parts.status.as_u16(),
-            headers: parts.headers.iter().map(header).collect(),
+            headers: headers.chain(trailers).collect(),
             body: String::from_utf8_lossy(&body).into_owned(),
         })
     }

@@ -131,6 +131,10 @@ async fn head_and_http_10_and_absolute_form_are_served() {
     let response = old.send("GET /old HTTP/1.0\r\nHost: a\r\n\r\n").await.unwrap();
     assert_eq!(response.status, 200);
     assert!(old.closed().await, "HTTP/1.0 without keep-alive is closed");
+    let hostless = Http1::connect(world.http).await.send("GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let seen = hostless.body.to_ascii_lowercase();
+    assert!(seen.contains(&format!("\r\nhost: {}\r\n", origin.address)), "{seen}");
+    assert!(!seen.contains("x-forwarded-host"), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

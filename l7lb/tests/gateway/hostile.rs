@@ -1,5 +1,6 @@
 //! What no honest client sends: each with a clear refusal, nothing of it reaching an origin.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use l7lb::{Config, Limits};
@@ -184,4 +185,91 @@ async fn a_refused_upgrade_does_not_leave_a_tunnel() {
     .await;
     assert!(!answer.contains("smuggled"), "{answer}");
     assert!(origin.hits() <= 1);
+}
+
+/// Requests that are fine, to be made odd.
+const CORPUS: [&str; 6] = [
+    "GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\n\r\n",
+    "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nabc",
+    "GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+];
+
+/// What parsers stumble over.
+const ODD: &[u8] = b"\r\n :\0\t;,%/.AZ019\xff";
+
+/// splitmix64.
+fn next(seed: &mut u64) -> usize {
+    *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *seed;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    usize::try_from((z ^ (z >> 31)) & 0xffff_ffff).unwrap()
+}
+
+/// One request of the corpus with up to three octets changed, put in, taken out or repeated.
+fn mutated(mut seed: u64) -> Vec<u8> {
+    let mut octets = CORPUS[next(&mut seed) % CORPUS.len()].as_bytes().to_vec();
+    for _ in 0..=next(&mut seed) % 3 {
+        let at = next(&mut seed) % octets.len();
+        let odd = ODD[next(&mut seed) % ODD.len()];
+        match next(&mut seed) % 5 {
+            0 => octets[at] = odd,
+            1 => octets.insert(at, odd),
+            2 if octets.len() > 1 => drop(octets.remove(at)),
+            3 => octets.truncate(at + 1),
+            _ => {
+                let end = (at + 1 + next(&mut seed) % 30).min(octets.len());
+                let piece = octets[at..end].to_vec();
+                octets.splice(at..at, piece);
+            }
+        }
+    }
+    octets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mutations_neither_panic_nor_leak_nor_reach_an_origin_half_understood() {
+    let panics: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&panics);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(|place| place.file().to_owned()).unwrap_or_default();
+        if !place.contains("tests/") {
+            seen.lock().unwrap().push(info.to_string());
+        }
+        before(info);
+    }));
+    let origin = Origin::start("one").await;
+    let world =
+        start(Config { limits: hasty(Limits::default()), ..config() }, &hello(&[origin.address]));
+    let address = world.http;
+    let gate = Arc::new(tokio::sync::Semaphore::new(64));
+    let cases = (0..3_000_u64).map(|seed| {
+        let gate = Arc::clone(&gate);
+        tokio::spawn(async move {
+            let _turn = gate.acquire().await.unwrap();
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(&mutated(seed)).await.ok();
+            socket.shutdown().await.ok();
+            let mut answer = Vec::new();
+            let read = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut answer);
+            assert!(
+                tokio::time::timeout(crate::client::PATIENCE, read).await.is_ok(),
+                "seed {seed}"
+            );
+        })
+    });
+    for case in cases.collect::<Vec<_>>() {
+        case.await.unwrap();
+    }
+    assert_eq!(origin.odd(), [""; 0]);
+    assert_eq!(*panics.lock().unwrap(), [""; 0]);
+    assert_eq!(get(world.http, "a", "/").await.status, 200);
+    // Every connection and request has been given back.
+    while world.gateway.connections() > 0 || world.gateway.report().load.in_flight > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -1,7 +1,7 @@
 //! HTTP/2 with prior knowledge on the plain port.
 
 use h2::Reason;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{Http2, Response};
 use crate::origin::Origin;
@@ -63,4 +63,70 @@ async fn a_preface_that_never_ends_is_cut() {
     let world = start(l7lb::Config { limits, ..config() }, &hello(&[]));
     let answer = crate::client::raw(world.http, b"PRI * HTTP/2.0\r\n\r\nSM").await;
     assert_eq!(answer, "");
+}
+
+/// An origin that speaks nothing but HTTP/2 and ends its answers with trailers, as gRPC does.
+async fn h2c_origin() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(socket).await?;
+                while let Some(request) = connection.accept().await {
+                    let (request, mut respond) = request?;
+                    let mut body = respond.send_response(http::Response::new(()), false)?;
+                    let text = format!("h2c {} {:?}", request.uri(), request.version());
+                    body.send_data(text.into(), false)?;
+                    let status = (
+                        http::HeaderName::from_static("grpc-status"),
+                        http::HeaderValue::from_static("0"),
+                    );
+                    body.send_trailers([status].into_iter().collect())?;
+                }
+                Ok::<(), h2::Error>(())
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_h2c_backend_is_spoken_to_in_http_2_with_trailers() {
+    let address = h2c_origin().await;
+    let mut objects = hello(&[address]);
+    objects.services[0].ports[0].app_protocol = Some("kubernetes.io/h2c".into());
+    let world = start(config(), &objects);
+    let mut client = Http2::over(TcpStream::connect(world.http).await.unwrap()).await;
+    for at in 0..5 {
+        let uri = format!("http://a.example/{at}");
+        let response = client.request("POST", &uri, &[("te", "trailers")]).await.unwrap();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.body, format!("h2c {uri} HTTP/2.0"));
+        assert_eq!(response.header("trailer:grpc-status"), Some("0"));
+    }
+    // The same backend for a client of HTTP/1.1.
+    let response = crate::client::get(world.http, "a.example", "/old").await;
+    assert_eq!(response.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_gateways_share_a_process_and_nothing_else() {
+    let (one, two) = (Origin::start("one").await, Origin::start("two").await);
+    let named =
+        |name: &str| l7lb::Config { site: model::name::SiteName::new(name).unwrap(), ..config() };
+    let first = start(named("first"), &hello(&[one.address]));
+    let second = start(named("second"), &hello(&[two.address]));
+    for (world, origin) in [(&first, "one"), (&second, "two"), (&first, "one")] {
+        let response = crate::client::get(world.http, "a", "/").await;
+        assert_eq!(response.first_line(), origin);
+    }
+    first.log.wait(2).await;
+    second.log.wait(1).await;
+    let total = |world: &crate::world::World| world.gateway.report().load.requests_total;
+    assert_eq!((total(&first), total(&second)), (2, 1));
+    assert_ne!(first.gateway.report().boot_id, second.gateway.report().boot_id);
+    assert_eq!(first.gateway.shutdown(std::time::Duration::from_secs(5)).await, 0);
+    assert_eq!(crate::client::get(second.http, "a", "/").await.first_line(), "two");
 }

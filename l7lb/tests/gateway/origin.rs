@@ -1,8 +1,8 @@
 //! A small HTTP/1.1 origin that says its name and repeats the request it saw.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     hits: Arc<AtomicUsize>,
+    odd: Arc<Mutex<Vec<String>>>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -32,14 +33,21 @@ impl Origin {
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let hits = Arc::new(AtomicUsize::new(0));
+        let odd = Arc::new(Mutex::default());
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, name.to_owned(), Arc::clone(&hits), stopped));
-        Self { address, hits, stop, task }
+        let books = (Arc::clone(&hits), Arc::clone(&odd));
+        let task = tokio::spawn(accept(listener, name.to_owned(), books, stopped));
+        Self { address, hits, odd, stop, task }
     }
 
     /// Requests seen.
     pub(crate) fn hits(&self) -> usize {
         self.hits.load(Ordering::SeqCst)
+    }
+
+    /// Heads seen that two servers could read differently.
+    pub(crate) fn odd(&self) -> Vec<String> {
+        self.odd.lock().unwrap().clone()
     }
 
     /// Dies: the port refuses, open connections break.
@@ -51,35 +59,53 @@ impl Origin {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    name: String,
-    hits: Arc<AtomicUsize>,
-    stopped: watch::Receiver<bool>,
-) {
+type Books = (Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>);
+
+async fn accept(listener: TcpListener, name: String, books: Books, stopped: watch::Receiver<bool>) {
     let mut stop = stopped.clone();
     loop {
         let socket = tokio::select! {
             accepted = listener.accept() => accepted.unwrap().0,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        let (name, hits, mut stop) = (name.clone(), Arc::clone(&hits), stopped.clone());
+        let (name, books, mut stop) = (name.clone(), books.clone(), stopped.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = serve(socket, &name, &hits) => {}
+                () = serve(socket, &name, &books) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
     }
 }
 
-async fn serve(mut socket: TcpStream, name: &str, hits: &AtomicUsize) {
+/// Whether servers could disagree about this head.
+fn is_odd(head: &str) -> bool {
+    let count = |name: &str| {
+        let names = head.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+        names.filter(|found| found.eq_ignore_ascii_case(name)).count()
+    };
+    let bare = head.split_inclusive('\n').any(|line| !line.ends_with("\r\n"));
+    let line = head.lines().next().unwrap_or_default();
+    bare || head.replace("\r\n", "").contains(['\r', '\0'])
+        || line.split(' ').count() != 3
+        || count("host") != 1
+        || count("content-length") + count("transfer-encoding") > 1
+        || head
+            .lines()
+            .skip(1)
+            .any(|line| line.split(':').next().is_some_and(|n| n.contains([' ', '\t'])))
+}
+
+async fn serve(mut socket: TcpStream, name: &str, (hits, odd): &Books) {
     let mut held = Vec::new();
     loop {
         let Some(end) = read_until_empty_line(&mut socket, &mut held).await else { return };
         let head = String::from_utf8_lossy(&held[..end]).into_owned();
         held.drain(..end);
         hits.fetch_add(1, Ordering::SeqCst);
+        if is_odd(&head) {
+            odd.lock().unwrap().push(head.clone());
+        }
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let header = |name: &str| {
             let lines = head.lines().filter_map(|line| line.split_once(':'));
