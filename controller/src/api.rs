@@ -1,14 +1,16 @@
 //! The status API on the admin listener: read the state, ask why, drain and undrain.
 //!
 //! It listens on loopback without a password, so a web page in the operator's browser is the enemy:
-//! a request must name a loopback `Host` (DNS rebinding), and one that changes something must carry
-//! a JSON content type (which a plain form or image cannot) and no foreign `Origin`.
+//! a request's `Host` must be an address or `localhost` (a rebound name is neither), and one that
+//! changes something must carry a JSON content type (which a plain form or image cannot) and no
+//! `Origin` but its own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,18 +19,15 @@ use ipnet::IpNet;
 use model::DnsName;
 use model::observe::Client;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
-use crate::handle::{Author, Controller, OrderError, Ordered};
+use crate::handle::{Attribution, Author, Controller, OrderError, Ordered};
 use crate::publication::Have;
 
 /// The largest body: an author and a reason.
 const BODY_OCTETS_MAX: usize = 16 << 10;
-/// Whom the embedded geo data is from; their licences ask for it to be shown.
-const ATTRIBUTIONS: [&str; 3] = [
-    "IP geolocation by DB-IP (https://db-ip.com), CC BY 4.0",
-    "ip2region (https://github.com/lionsoul2014/ip2region), Apache-2.0",
-    "origin ASNs from public route views",
-];
+/// Everything here is answered in milliseconds; only a body that never comes takes longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// The API's routes; the binary merges them into its admin listener.
 pub fn router(controller: Arc<Controller>) -> Router {
@@ -59,29 +58,33 @@ fn refuse(status: StatusCode, error: &(impl ToString + ?Sized)) -> Response {
 
 async fn guard_browser(request: Request, next: Next) -> Response {
     let headers = request.headers();
-    if !host(request.uri(), headers).is_some_and(is_loopback_authority) {
-        return refuse(StatusCode::MISDIRECTED_REQUEST, "the `Host` is not a loopback name");
-    }
+    let Some(host) = host(request.uri(), headers).filter(|host| is_address(host)) else {
+        let wanted = "the `Host` is neither an address nor `localhost`";
+        return refuse(StatusCode::MISDIRECTED_REQUEST, wanted);
+    };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let json = text(header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .eq_ignore_ascii_case("application/json")
-        });
-        if !json {
+        if !is_json(headers) {
             let wanted = "a change needs `content-type: application/json`";
             return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted);
         }
-        if headers.contains_key(header::ORIGIN)
-            && !text(header::ORIGIN).is_some_and(is_loopback_origin)
-        {
+        let own = |origin: &HeaderValue| {
+            let origin = origin.to_str().unwrap_or_default();
+            origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+        };
+        if !headers.get_all(header::ORIGIN).iter().all(own) {
             return refuse(StatusCode::FORBIDDEN, "the `Origin` is not this API's own");
         }
     }
-    next.run(request).await
+    match timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(answer) => answer,
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the request was not complete in time"),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
@@ -92,19 +95,13 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
 }
 
 /// `127.0.0.1:9900`, `[::1]:9900`, `localhost`, with or without a port.
-fn is_loopback_authority(authority: &str) -> bool {
+fn is_address(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => host,
         _ => authority,
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let loopback = |ip: IpAddr| ip.is_loopback();
-    bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(loopback)
-}
-
-fn is_loopback_origin(origin: &str) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority.is_some_and(is_loopback_authority)
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 async fn status(State(controller): State<Arc<Controller>>) -> Response {
@@ -134,6 +131,9 @@ struct AuditQuery {
     records: usize,
 }
 
+/// The most audit records one answer shows.
+const AUDIT_RECORDS_SHOWN_MAX: usize = 1000;
+
 fn audit_records() -> usize {
     100
 }
@@ -142,25 +142,23 @@ async fn audit(
     State(controller): State<Arc<Controller>>,
     Query(query): Query<AuditQuery>,
 ) -> Response {
-    let records_max = query.records.min(1000);
-    let read = tokio::task::spawn_blocking(move || controller.audit(records_max)).await;
-    match read {
-        Ok(Ok(records)) => Json(records).into_response(),
-        Ok(Err(error)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
-        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the store failed"),
+    match controller.audit(query.records.min(AUDIT_RECORDS_SHOWN_MAX)).await {
+        Ok(records) => Json(records).into_response(),
+        Err(error) => order_error(&error),
     }
 }
 
 #[derive(Debug, Serialize)]
-struct About {
+struct About<'a> {
     name: &'static str,
     version: &'static str,
-    attributions: [&'static str; 3],
+    attributions: &'a [Attribution],
 }
 
-async fn about() -> Json<About> {
+async fn about(State(controller): State<Arc<Controller>>) -> Response {
+    let attributions = controller.attributions();
     let version = env!("CARGO_PKG_VERSION");
-    Json(About { name: "nearside", version, attributions: ATTRIBUTIONS })
+    Json(About { name: "nearside", version, attributions }).into_response()
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,12 +224,19 @@ fn ordered_answer(site: String, ordered: Result<Ordered, OrderError>) -> Respons
         Ok(Ordered { have, drained, changed }) => {
             Json(OrderAnswer { site, drained, changed, published: have }).into_response()
         }
-        Err(error @ OrderError::UnknownSite(_)) => refuse(StatusCode::NOT_FOUND, &error),
-        Err(error @ OrderError::Guard(_)) => refuse(StatusCode::CONFLICT, &error),
-        Err(error @ OrderError::Text(_)) => refuse(StatusCode::BAD_REQUEST, &error),
-        Err(error @ OrderError::Stopped) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error),
-        Err(error @ OrderError::Store(_)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
+        Err(error) => order_error(&error),
     }
+}
+
+fn order_error(error: &OrderError) -> Response {
+    let status = match error {
+        OrderError::UnknownSite(_) => StatusCode::NOT_FOUND,
+        OrderError::Guard(_) => StatusCode::CONFLICT,
+        OrderError::Text(_) => StatusCode::BAD_REQUEST,
+        OrderError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+        OrderError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    refuse(status, error)
 }
 
 #[cfg(test)]

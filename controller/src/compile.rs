@@ -12,16 +12,19 @@ use model::Policy;
 use model::policy::LocaleOverrides;
 use model::site::SiteId;
 use steering::compile::{Inputs, compile};
-use steering::latency::{LatencyMap, Level, Residual};
+use steering::latency::{Cell, Fit, LatencyMap, Level, Residual, fit};
 use steering::{Generation, SteeringMap};
 
-use crate::latency::MeasuredCell;
 use crate::plan::{Because, MapInputs};
 use crate::publication::{Part, PartError};
+use crate::status::LatencyStatus;
 
-/// A residual that moved by less than this changes no order worth a new map, in microseconds: the
-/// bill's own penalties are tens of milliseconds.
+/// A bill that moves by less than this is worth no new map, in microseconds.
 const MATERIAL_US: u32 = 1_000;
+/// What a thousandth of the carrier penalty is in microseconds at its default, 20 ms.
+const CARRIER_PERMILLE_US: u32 = 20;
+/// The same of the border penalty, 10 ms.
+const BORDER_PERMILLE_US: u32 = 10;
 
 /// What goes in.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(crate) struct Order {
     /// What the next should be made of.
     pub(crate) inputs: MapInputs,
     /// Measurement as of now.
-    pub(crate) cells: Vec<MeasuredCell>,
+    pub(crate) cells: Vec<Cell>,
     /// The generation of the map, if one comes of it.
     pub(crate) map_generation: Generation,
     /// Why it is wanted; empty: only if measurement moved.
@@ -55,7 +58,7 @@ pub(crate) enum Documents {
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
     pub(crate) inputs: MapInputs,
-    pub(crate) overrides: Arc<Policy>,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) laid: Arc<LocaleTable>,
     pub(crate) latency: Arc<LatencyMap>,
 }
@@ -69,19 +72,30 @@ pub(crate) struct Compiled {
     pub(crate) because: Vec<Because>,
 }
 
-/// Carries an order out; `None` when nothing material moved.
+/// What an order came to.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// The fit in numbers.
+    pub(crate) latency: LatencyStatus,
+    /// `None`: nothing material moved.
+    pub(crate) compiled: Option<Compiled>,
+}
+
+/// Carries an order out.
 ///
 /// # Errors
 /// When a part is too large for a frame.
-pub(crate) fn carry_out(order: Order) -> Result<Option<Compiled>, PartError> {
+pub(crate) fn carry_out(order: Order) -> Result<Carried, PartError> {
     let Order { policy, locales, published, inputs, cells, map_generation, mut because } = order;
     let policy = match policy {
         Documents::New(policy, generation) => Part::encode(generation, generation, policy)?,
         Documents::Published(part) => part,
     };
     let laid = lay_over(&locales, &policy.value, published.as_ref());
-    let fitted = fit(&policy.value, &laid, &cells);
-    let latency = match &published {
+    let Fit { map: fitted, used, impossible, placeless } = fit(&policy.value, &laid, &cells);
+    // Residuals are by the policy's ids: another policy's are never kept.
+    let kept = published.as_ref().filter(|made| Arc::ptr_eq(&made.policy, &policy.value));
+    let latency = match kept {
         Some(made) if !material(&made.latency, &fitted) => Arc::clone(&made.latency),
         Some(_) => {
             because.push(Because::Latency);
@@ -89,20 +103,28 @@ pub(crate) fn carry_out(order: Order) -> Result<Option<Compiled>, PartError> {
         }
         None => Arc::new(fitted),
     };
+    let told = LatencyStatus {
+        cells: cells.len(),
+        used,
+        impossible,
+        placeless,
+        residuals: latency.residuals.len(),
+    };
     if because.is_empty() {
-        return Ok(None);
+        return Ok(Carried { latency: told, compiled: None });
     }
-    let made = Made { inputs, overrides: Arc::clone(&policy.value), laid, latency };
+    let made = Made { inputs, policy: Arc::clone(&policy.value), laid, latency };
     let map = compile(&made.inputs(policy.generation));
     let map = Part::encode(map_generation, policy.generation, Arc::new(map))?;
-    Ok(Some(Compiled { policy, map, made, because }))
+    let compiled = Some(Compiled { policy, map, made, because });
+    Ok(Carried { latency: told, compiled })
 }
 
 impl Made {
     /// As steering takes them.
     pub(crate) fn inputs(&self, policy: Generation) -> Inputs<'_> {
         Inputs {
-            policy: &self.overrides,
+            policy: &self.policy,
             policy_generation: policy.counter,
             locales: &self.laid,
             latency: &self.latency,
@@ -121,7 +143,7 @@ fn lay_over(
 ) -> Arc<LocaleTable> {
     let overrides = &policy.locale_overrides;
     match published {
-        Some(made) if made.overrides.locale_overrides == *overrides => Arc::clone(&made.laid),
+        Some(made) if made.policy.locale_overrides == *overrides => Arc::clone(&made.laid),
         _ if *overrides == LocaleOverrides::default() => Arc::clone(locales),
         _ => Arc::new(locales.with_overrides(overrides)),
     }
@@ -129,20 +151,20 @@ fn lay_over(
 
 /// Whether residuals differ enough to be worth a new map.
 fn material(was: &LatencyMap, now: &LatencyMap) -> bool {
-    type Key = (Level, SiteId);
-    let by_key = |map: &LatencyMap| -> HashMap<Key, Residual> {
+    type Rows = HashMap<(Level, SiteId), Residual>;
+    let rows = |map: &LatencyMap| -> Rows {
         map.residuals.iter().map(|&(level, site, residual)| ((level, site), residual)).collect()
     };
-    let (was, now) = (by_key(was), by_key(now));
-    let residual_us = |map: &HashMap<Key, Residual>, key: &Key| {
-        map.get(key).map_or(0, |residual| residual.residual_us)
-    };
-    was.keys()
-        .chain(now.keys())
-        .any(|key| residual_us(&was, key).abs_diff(residual_us(&now, key)) >= MATERIAL_US)
+    let (was, now) = (rows(was), rows(now));
+    let row = |rows: &Rows, key| rows.get(key).copied().unwrap_or_else(|| Residual::new(0, 0));
+    was.keys().chain(now.keys()).any(|key| moved_us(row(&was, key), row(&now, key)) >= MATERIAL_US)
 }
 
-/// Residuals out of measured cells.
-fn fit(_policy: &Policy, _locales: &LocaleTable, _cells: &[MeasuredCell]) -> LatencyMap {
-    LatencyMap::default()
+/// How far a bill moves with a residual, at most.
+fn moved_us(was: Residual, now: Residual) -> u32 {
+    let carrier = u32::from(was.carrier_permille.abs_diff(now.carrier_permille));
+    let border = u32::from(was.border_permille.abs_diff(now.border_permille));
+    was.residual_us.abs_diff(now.residual_us)
+        + carrier * CARRIER_PERMILLE_US
+        + border * BORDER_PERMILLE_US
 }

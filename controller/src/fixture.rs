@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use model::name::{DnsName, ObjectRef, SiteName};
-use model::observe::{BackendReport, LoadReport, SiteReport};
+use model::observe::{BackendReport, LoadReport, SiteReport, Verdict};
 use model::service::{
     Answers, BackendRef, Fallback, GlobalService, Probe, ProbeKind, Steering, Sticky, TierStep,
 };
 use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
 use model::{Country, Point, Policy};
+use steering::{Generation, Health, SteeringMap};
+
+use crate::publication::{Part, Publication};
 
 pub(crate) fn site_name(name: &str) -> SiteName {
     SiteName::new(name).unwrap()
@@ -106,4 +109,38 @@ pub(crate) fn report(site: &str, sequence: u64, ready: &[(&str, u32)]) -> SiteRe
 
 pub(crate) fn locales() -> Arc<geo_data::LocaleTable> {
     Arc::default()
+}
+
+pub(crate) fn generation(epoch: u32, counter: u64) -> Generation {
+    Generation { epoch, counter }
+}
+
+/// A publication of a policy at the given counters, all in epoch 1, every site up.
+pub(crate) fn publication(policy: Policy, counters: [u64; 3]) -> Publication {
+    let [policy_counter, map, health] = counters;
+    let named = generation(1, policy_counter);
+    let map_content = SteeringMap {
+        policy_generation: policy_counter,
+        maps: vec![Arc::default()],
+        of_service: vec![0; policy.services.len()],
+    };
+    let sites = policy.sites.len();
+    let health_content = Health {
+        drained: vec![false; sites],
+        sites: vec![Verdict::Up; sites],
+        services: vec![Vec::new(); policy.services.len()],
+        readiness: vec![Vec::new(); policy.services.len()],
+    };
+    Publication {
+        policy: Part::encode(named, named, Arc::new(policy)).unwrap(),
+        map: Part::encode(generation(1, map), named, Arc::new(map_content)).unwrap(),
+        health: Part::encode(generation(1, health), named, Arc::new(health_content)).unwrap(),
+    }
+}
+
+/// The publication with another health.
+pub(crate) fn with_health(before: &Publication, counter: u64, health: Health) -> Publication {
+    let named = before.policy.generation;
+    let health = Part::encode(generation(1, counter), named, Arc::new(health)).unwrap();
+    Publication { health, ..before.clone() }
 }

@@ -12,6 +12,7 @@ use arc_swap::ArcSwapOption;
 use geo_data::LocaleTable;
 use model::observe::{Client, SiteReport};
 use model::{DnsName, Policy};
+use serde::Serialize;
 use steering::SnapshotCell;
 use steering::explain::Explanation;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -144,6 +145,15 @@ pub struct Author {
     pub reason: String,
 }
 
+/// A source of geo data, as its licence asks to be named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attribution {
+    /// The text.
+    pub text: String,
+    /// Where to find it.
+    pub link: String,
+}
+
 /// A running controller.
 #[derive(Debug)]
 pub struct Controller {
@@ -151,7 +161,7 @@ pub struct Controller {
     courier: LocalCourier,
     explained: Arc<ArcSwapOption<Explained>>,
     served: watch::Receiver<Have>,
-    store: Arc<Store>,
+    attributions: Vec<Attribution>,
     tasks: Mutex<Option<Tasks>>,
 }
 
@@ -189,9 +199,13 @@ impl Controller {
         let (results, result_inbox) = mpsc::channel(RESULTS_MAX);
         let served = hub.taken();
         let explained = Arc::new(ArcSwapOption::empty());
+        let attributions = locales.attributions().into_iter();
+        let attributions = attributions
+            .map(|(text, link)| Attribution { text: text.to_owned(), link: link.to_owned() })
+            .collect();
         let wiring = Wiring {
             clock: Clock::start(),
-            store: Arc::clone(&store),
+            store,
             locales,
             served: served.clone(),
             explained: Arc::clone(&explained),
@@ -208,7 +222,7 @@ impl Controller {
         let inbox = Inbox { commands: command_inbox, reports: report_inbox, results: result_inbox };
         let shell = tokio::spawn(shell.run(inbox));
         let tasks = Mutex::new(Some(Tasks { shell, hub, prober, stop_hub }));
-        let controller = Self { commands, courier, explained, served, store, tasks };
+        let controller = Self { commands, courier, explained, served, attributions, tasks };
         if let Some(policy) = documents {
             match controller.apply(policy, None).await {
                 Ok(_) => {}
@@ -286,9 +300,17 @@ impl Controller {
     /// The newest audit records, newest first.
     ///
     /// # Errors
-    /// When the store fails.
-    pub fn audit(&self, records_max: usize) -> Result<Vec<AuditRecord>, StoreError> {
-        self.store.audit(records_max)
+    /// When the store fails or the controller has stopped.
+    pub async fn audit(&self, records_max: usize) -> Result<Vec<AuditRecord>, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Audit { records_max, reply };
+        self.commands.send(command).await.map_err(|_| OrderError::Stopped)?;
+        Ok(answer.await.map_err(|_| OrderError::Stopped)??)
+    }
+
+    /// Whom the geo data is from: their licences ask for it to be shown.
+    pub fn attributions(&self) -> &[Attribution] {
+        &self.attributions
     }
 
     /// A courier within this process: for gateways here, and behind the HTTP courier's endpoints.

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use model::site::SiteId;
 use model::{Policy, SiteName};
 use serde::{Deserialize, Serialize};
+use steering::latency;
 
 use crate::observe::RttSample;
 
@@ -30,21 +30,10 @@ pub struct Cell {
     pub weight: f64,
     /// Decayed mean in microseconds.
     pub mean_us: f64,
+    /// The least since the cell last faded, in microseconds.
+    pub min_us: u32,
     /// When it was last brought up to date, in Unix milliseconds.
     pub at_unix_ms: u64,
-}
-
-/// A cell by a policy's ids, as of one moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MeasuredCell {
-    /// The clients.
-    pub prefix: IpNet,
-    /// The site.
-    pub site: SiteId,
-    /// Decayed count of samples.
-    pub weight: f64,
-    /// Decayed mean in microseconds.
-    pub mean_us: f64,
 }
 
 /// Every cell.
@@ -62,9 +51,12 @@ impl Cells {
             let cell = self.cells.entry(key).or_insert(Cell {
                 weight: 0.0,
                 mean_us: 0.0,
+                min_us: u32::MAX,
                 at_unix_ms: now_unix_ms,
             });
             let old = cell.weight * decay(cell.at_unix_ms, now_unix_ms);
+            let faded = old < WEIGHT_MIN;
+            cell.min_us = if faded { sample.min_us } else { cell.min_us.min(sample.min_us) };
             let total = old + count;
             cell.mean_us = (cell.mean_us * old + sum) / total;
             cell.weight = total.min(WEIGHT_MAX);
@@ -75,13 +67,18 @@ impl Cells {
         }
     }
 
-    /// The cells of the policy's sites with their weights as of now.
-    pub fn now(&self, policy: &Policy, now_unix_ms: u64) -> Vec<MeasuredCell> {
+    /// The cells of the policy's sites by their ids, with their weights as of now as counts.
+    pub fn now(&self, policy: &Policy, now_unix_ms: u64) -> Vec<latency::Cell> {
         let current = |((prefix, site), cell): (&(IpNet, SiteName), &Cell)| {
             let site = policy.site_id(site.as_str())?;
             let weight = cell.weight * decay(cell.at_unix_ms, now_unix_ms);
-            let measured = MeasuredCell { prefix: *prefix, site, weight, mean_us: cell.mean_us };
-            (weight >= WEIGHT_MIN).then_some(measured)
+            (weight >= WEIGHT_MIN).then_some(latency::Cell {
+                prefix: *prefix,
+                site,
+                count: u64::from(whole(weight)),
+                mean_us: whole(cell.mean_us),
+                min_us: cell.min_us,
+            })
         };
         self.cells.iter().filter_map(current).collect()
     }
@@ -118,6 +115,16 @@ impl Cells {
 fn decay(since_unix_ms: u64, now_unix_ms: u64) -> f64 {
     let age_ms = to_f64(now_unix_ms.saturating_sub(since_unix_ms));
     (-age_ms / HALF_LIFE_MS).exp2()
+}
+
+/// Rounded, and within what a `u32` holds (an RTT of over an hour is none).
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, which is what is wanted"
+)]
+fn whole(value: f64) -> u32 {
+    value.round() as u32
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times are far below 2^53")]

@@ -18,20 +18,23 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use crate::clock::{Clock, Now};
-use crate::compile::{self, Compiled, Documents, Made};
+use crate::compile::Made;
 use crate::generation::Generations;
-use crate::guard::{self, Difference, Override, Removals};
+use crate::guard::{Override, Removals};
 use crate::handle::{Applied, Author, Config, OrderError, Ordered, Refused};
 use crate::latency::Cells;
-use crate::plan::{self, Because, Change, MapInputs, Plan, Wait};
+use crate::plan::{self, Change, MapInputs, Plan, Wait};
 use crate::probe::Probed;
 use crate::publication::{Channel, Have, Part, PartError, Publication};
-use crate::status::{RefusedStatus, Status, Told};
+use crate::status::{LatencyStatus, RefusedStatus, Status, Told};
 use crate::store::{Act, AuditRecord, Store, StoreError};
 use crate::target::Targets;
 use crate::world::{Reported, World};
 
+use self::remake::{Done, Job};
+
 mod order;
+mod remake;
 mod tell;
 
 /// Document sets waiting for the compiler.
@@ -68,6 +71,10 @@ pub(crate) enum Command {
     Status {
         reply: oneshot::Sender<Status>,
     },
+    Audit {
+        records_max: usize,
+        reply: oneshot::Sender<Result<Vec<AuditRecord>, StoreError>>,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
@@ -95,22 +102,6 @@ struct Apply {
     reply: oneshot::Sender<Result<Applied, Refused>>,
 }
 
-/// Who waits for the compilation under way.
-enum Job {
-    Apply { targets: Arc<Targets>, difference: Difference, apply: Apply },
-    Refresh,
-}
-
-type Done = Result<Option<Compiled>, CompileError>;
-
-#[derive(Debug, thiserror::Error)]
-enum CompileError {
-    #[error("the compiler failed")]
-    Panicked,
-    #[error(transparent)]
-    Part(#[from] PartError),
-}
-
 /// The one task's state.
 pub(crate) struct Shell {
     clock: Clock,
@@ -130,6 +121,7 @@ pub(crate) struct Shell {
     changes: VecDeque<Told>,
     waits: Vec<Wait>,
     refused: Option<RefusedStatus>,
+    latency: LatencyStatus,
     applies: VecDeque<Apply>,
     job: Option<Job>,
     done: (mpsc::Sender<Done>, Option<mpsc::Receiver<Done>>),
@@ -160,8 +152,7 @@ impl Shell {
         let Wiring { clock, store, locales, served, explained } = wiring;
         let seen = published.as_ref().map(Publication::have).unwrap_or_default();
         let mut world = published.as_ref().map_or_else(World::default, |publication| {
-            let policy = Arc::clone(&publication.policy.value);
-            World::resume(policy, &publication.health.value, clock.now())
+            World::resume(&publication.policy.value, &publication.health.value, clock.now())
         });
         world.drains = store.drains()?;
         world.cells = kept_cells(&store)?;
@@ -191,6 +182,7 @@ impl Shell {
             changes: VecDeque::new(),
             waits: Vec::new(),
             refused: None,
+            latency: LatencyStatus::default(),
             applies: VecDeque::new(),
             job: None,
             done: (done, Some(finished)),
@@ -261,6 +253,10 @@ impl Shell {
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
             }
+            Command::Audit { records_max, reply } => {
+                let records = self.in_store(move |store| store.audit(records_max)).await;
+                let _ = reply.send(records);
+            }
             // Handled by the loop itself.
             Command::Stop { reply } => {
                 let _ = reply.send(());
@@ -303,15 +299,15 @@ impl Shell {
             // Still dirty: the next event tries again.
             error!(error = &error as &dyn std::error::Error, "cannot publish health");
         }
-        if self.job.is_some() {
-            return;
+        while self.job.is_none() {
+            let started = match self.applies.pop_front() {
+                Some(apply) => self.start_apply(apply).await,
+                None => break,
+            };
+            told(started);
         }
-        let started = match self.applies.pop_front() {
-            Some(apply) => self.start_apply(apply).await,
-            None => self.start_refresh().await,
-        };
-        if let Err(error) = started {
-            error!(error = &error as &dyn std::error::Error, "cannot start a compilation");
+        if self.job.is_none() {
+            told(self.start_refresh().await);
         }
     }
 
@@ -340,233 +336,6 @@ impl Shell {
         }
         self.wanted = map;
         self.dirty = None;
-        Ok(())
-    }
-
-    async fn start_apply(&mut self, apply: Apply) -> Result<(), PublishError> {
-        let now = self.clock.now();
-        let difference = match self.admit(&apply, now) {
-            Ok(difference) => difference,
-            Err(refusals) => {
-                let told = refusals.iter().map(ToString::to_string).collect();
-                self.refused = Some(RefusedStatus { at_unix_ms: now.unix_ms, refusals: told });
-                let _ = apply.reply.send(Err(Refused::Guard(refusals)));
-                return Ok(());
-            }
-        };
-        let policy = Arc::clone(&apply.policy);
-        let targets = Arc::new(Targets::of(&policy));
-        let observed = self.world.observe(&policy, &targets);
-        let health = self.carried_health(&policy);
-        let inputs = plan::plan(&policy, &observed, &health, now).map;
-        let same = self.published.as_ref().filter(|published| *published.policy.value == *policy);
-        let (documents, because) = match same.map(|published| published.policy.clone()) {
-            Some(part) if self.made.is_some() => {
-                // They mean what they meant before.
-                let _ = apply.reply.send(Ok(self.applied(difference, &part)));
-                return Ok(());
-            }
-            Some(part) => (Documents::Published(part), Because::Start),
-            None => match self.next(Channel::Policy).await {
-                Ok(generation) => (Documents::New(policy, generation), Because::Documents),
-                Err(error) => {
-                    let _ = apply.reply.send(Err(Refused::Failed(error.to_string())));
-                    return Err(error.into());
-                }
-            },
-        };
-        let job = Job::Apply { targets, difference, apply };
-        self.compile(documents, inputs, vec![because], job).await
-    }
-
-    fn applied(&self, difference: Difference, _policy: &Part<Policy>) -> Applied {
-        let have = self.published.as_ref().map(Publication::have).unwrap_or_default();
-        Applied { have, difference }
-    }
-
-    fn admit(&self, apply: &Apply, now: Now) -> Result<Difference, Vec<guard::Refusal>> {
-        let current = &self.world.policy;
-        let admitted = guard::admit_documents(current, &apply.policy, &self.removals, now.unix_ms);
-        match (admitted, &apply.overruled) {
-            (Err(_), Some(_)) => Ok(Difference::between(current, &apply.policy)),
-            (admitted, _) => admitted,
-        }
-    }
-
-    /// The published health by the next policy's ids.
-    fn carried_health(&self, next: &Policy) -> steering::Health {
-        self.published.as_ref().map_or_else(Default::default, |published| {
-            plan::carry(&published.health.value, &published.policy.value, next)
-        })
-    }
-
-    async fn start_refresh(&mut self) -> Result<(), PublishError> {
-        let Some(published) = &self.published else { return Ok(()) };
-        let because = match &self.made {
-            None => vec![Because::Start],
-            Some(made) => plan::because(&made.inputs, &self.wanted),
-        };
-        if because.is_empty() && !self.refit {
-            return Ok(());
-        }
-        if because.is_empty() && self.made.is_some() && self.world.cells.is_empty() {
-            self.refit = false;
-            return Ok(());
-        }
-        let documents = Documents::Published(published.policy.clone());
-        let inputs = self.wanted.clone();
-        self.compile(documents, inputs, because, Job::Refresh).await
-    }
-
-    async fn compile(
-        &mut self,
-        policy: Documents,
-        inputs: MapInputs,
-        because: Vec<Because>,
-        job: Job,
-    ) -> Result<(), PublishError> {
-        self.refit = false;
-        let map_generation = match self.next(Channel::Map).await {
-            Ok(generation) => generation,
-            Err(error) => {
-                if let Job::Apply { apply, .. } = job {
-                    let _ = apply.reply.send(Err(Refused::Failed(error.to_string())));
-                }
-                return Err(error.into());
-            }
-        };
-        let documents = match &policy {
-            Documents::New(policy, _) => policy,
-            Documents::Published(part) => &part.value,
-        };
-        let order = compile::Order {
-            cells: self.world.cells.now(documents, self.clock.now().unix_ms),
-            policy,
-            locales: Arc::clone(&self.locales),
-            published: self.made.clone(),
-            inputs,
-            map_generation,
-            because,
-        };
-        self.job = Some(job);
-        let done = self.done.0.clone();
-        tokio::spawn(async move {
-            let started = Instant::now();
-            let carried = tokio::task::spawn_blocking(|| compile::carry_out(order)).await;
-            let result = match carried {
-                Ok(result) => result.map_err(CompileError::from),
-                Err(_) => Err(CompileError::Panicked),
-            };
-            histogram!("nearside_compile_seconds").record(started.elapsed().as_secs_f64());
-            // The shell has stopped: nobody waits.
-            let _ = done.send(result).await;
-        });
-        Ok(())
-    }
-
-    async fn finished(&mut self, done: Done) {
-        let Some(job) = self.job.take() else { return };
-        match (done, job) {
-            (Ok(Some(compiled)), Job::Refresh) => self.finish_refresh(compiled),
-            (Ok(None), Job::Refresh) => {}
-            (Err(error), Job::Refresh) => {
-                error!(error = &error as &dyn std::error::Error, "the last good map stays");
-            }
-            (Ok(Some(compiled)), Job::Apply { targets, difference, apply }) => {
-                let finished = self.finish_apply(compiled, targets, difference, &apply).await;
-                let finished = finished.map_err(|error| Refused::Failed(error.to_string()));
-                let _ = apply.reply.send(finished);
-            }
-            (Ok(None), Job::Apply { apply, .. }) => {
-                let _ = apply.reply.send(Err(Refused::Failed("nothing was compiled".to_owned())));
-            }
-            (Err(error), Job::Apply { apply, .. }) => {
-                let _ = apply.reply.send(Err(Refused::Failed(error.to_string())));
-            }
-        }
-    }
-
-    fn finish_refresh(&mut self, compiled: Compiled) {
-        let Some(published) = self.published.clone() else { return };
-        let Compiled { policy, map, made, because } = compiled;
-        if published.policy.generation != policy.generation {
-            return;
-        }
-        self.made = Some(made);
-        let moved = *map.value != *published.map.value;
-        let map = if moved { map } else { published.map };
-        self.publish(Publication { policy, map, health: published.health });
-        if moved {
-            self.remember(vec![Change::Map { because }], self.clock.now());
-        }
-        // Inputs may have moved while it was compiled.
-        self.touch();
-    }
-
-    async fn finish_apply(
-        &mut self,
-        compiled: Compiled,
-        targets: Arc<Targets>,
-        difference: Difference,
-        apply: &Apply,
-    ) -> Result<Applied, PublishError> {
-        let Compiled { policy, map, made, because: _ } = compiled;
-        let now = self.clock.now();
-        let accepted = Arc::clone(&policy.value);
-        let current = self.carried_health(&accepted);
-        let generation = self.next(Channel::Health).await?;
-        let observed = self.world.observe(&accepted, &targets);
-        let Plan { health, map: inputs, why, waits } =
-            plan::plan(&accepted, &observed, &current, now);
-        let health = Part::encode(generation, policy.generation, Arc::new(health))?;
-        self.record_apply(&difference, apply, policy.generation, now).await?;
-        self.world.accept(accepted, Arc::clone(&targets));
-        self.targets.send_replace(targets);
-        (self.made, self.wanted, self.waits) = (Some(made), inputs, waits);
-        self.refused = None;
-        let (policy_counter, summary) = (policy.generation.counter, difference.to_string());
-        self.publish(Publication { policy, map, health });
-        let mut changes = vec![Change::Documents { policy_counter, summary }];
-        changes.extend(why);
-        self.remember(changes, now);
-        self.touch();
-        let have = self.published.as_ref().map(Publication::have).unwrap_or_default();
-        Ok(Applied { have, difference })
-    }
-
-    async fn record_apply(
-        &mut self,
-        difference: &Difference,
-        apply: &Apply,
-        generation: Generation,
-        now: Now,
-    ) -> Result<(), StoreError> {
-        let objects = u32::try_from(difference.removed.len()).unwrap_or(u32::MAX);
-        let (by, reason) = match &apply.overruled {
-            Some(overruled) => (overruled.by.clone(), overruled.reason.clone()),
-            None => ("documents".to_owned(), String::new()),
-        };
-        let mut acts = Vec::new();
-        if objects > 0 {
-            acts.push(Act::Remove { objects, policy_counter: generation.counter });
-        }
-        if apply.overruled.is_some() {
-            let judged = guard::admit_documents(
-                &self.world.policy,
-                &apply.policy,
-                &self.removals,
-                now.unix_ms,
-            );
-            let refusals = judged.err().unwrap_or_default();
-            let refusals = refusals.iter().map(ToString::to_string).collect();
-            acts.push(Act::Override { refusals });
-        }
-        self.removals.note(now.unix_ms, objects);
-        for act in acts {
-            let (by, reason) = (by.clone(), reason.clone());
-            let record = AuditRecord { at_unix_ms: now.unix_ms, by, act, reason };
-            self.in_store(move |store| store.record(&record)).await?;
-        }
         Ok(())
     }
 
@@ -632,6 +401,12 @@ impl Shell {
             }
             self.changes.push_front(Told { at_unix_ms: now.unix_ms, text, change });
         }
+    }
+}
+
+fn told(started: Result<(), PublishError>) {
+    if let Err(error) = started {
+        error!(error = &error as &dyn std::error::Error, "cannot start a compilation");
     }
 }
 

@@ -3,9 +3,12 @@
 
 use std::net::IpAddr;
 
-use model::observe::{LoadReport, Verdict};
+use model::observe::{LoadReport, Readiness, Verdict};
+use model::service::ServiceId;
+use model::site::SiteId;
 use model::{ObjectRef, SiteName};
 use serde::{Deserialize, Serialize};
+use steering::Health;
 
 use crate::plan::{Change, Wait};
 use crate::publication::Have;
@@ -157,23 +160,24 @@ pub struct RefusedStatus {
     pub refusals: Vec<String>,
 }
 
-/// The latency map in numbers.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// The latency map in numbers, as last fitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LatencyStatus {
     /// Prefix and site pairs with samples.
     pub cells: usize,
+    /// Of them, in the fit.
+    pub used: usize,
+    /// Left out: faster than light in fibre, so the sample or the locale is wrong.
+    pub impossible: usize,
+    /// Left out: the client's or the site's place is not known.
+    pub placeless: usize,
     /// Residuals in the published map.
     pub residuals: usize,
 }
 
 /// The first thing that takes a site out of a service.
-pub(crate) fn out(
-    health: &steering::Health,
-    at: (model::service::ServiceId, model::site::SiteId),
-) -> Option<&'static str> {
-    use model::observe::Readiness;
-    let (service, site) = at;
+pub(crate) fn out(health: &Health, service: ServiceId, site: SiteId) -> Option<&'static str> {
     if health.is_drained(site) {
         return Some("drained");
     }

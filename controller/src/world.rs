@@ -53,17 +53,17 @@ pub enum Reported {
 impl World {
     /// Starts from what was published before a restart: verdicts and readiness stand until they are
     /// judged anew, so that a restart neither revives a dead site nor loses a living one.
-    pub fn resume(policy: Arc<Policy>, health: &Health, now: Now) -> Self {
-        let targets = Arc::new(Targets::of(&policy));
-        let mut world = Self { targets, ..Self::default() };
+    pub fn resume(policy: &Arc<Policy>, health: &Health, now: Now) -> Self {
+        let mut world = Self::default();
+        world.accept(Arc::clone(policy), Arc::new(Targets::of(policy)));
         let rows = health.services.iter().zip(&world.targets.of_service);
         let whole = (&health.sites, &world.targets.of_site);
         for (verdicts, ids) in rows.chain([whole]) {
             for (&verdict, id) in verdicts.iter().zip(ids) {
                 let target = id.and_then(|id| world.targets.target(id));
-                if let (Some(target), Verdict::Down | Verdict::Up) = (target, verdict) {
-                    let state = State::resumed(verdict, now.ms);
-                    world.states.insert(Arc::clone(target), state);
+                let state = target.and_then(|target| world.states.get_mut(target));
+                if let (Some(state), Verdict::Down | Verdict::Up) = (state, verdict) {
+                    *state = State::resumed(verdict, now.ms);
                 }
             }
         }
@@ -76,16 +76,16 @@ impl World {
                 }
             }
         }
-        world.policy = policy;
         world
     }
 
     /// Takes an accepted policy in. Verdicts of targets that stay are kept.
     pub fn accept(&mut self, policy: Arc<Policy>, targets: Arc<Targets>) {
-        let known = |target: &Arc<Target>, states: &HashMap<Arc<Target>, State>| {
-            states.get(target).map(|state| (Arc::clone(target), *state))
+        let kept = |target: &Arc<Target>| {
+            let state = self.states.get(target).copied().unwrap_or_default();
+            (Arc::clone(target), state)
         };
-        self.states = targets.all.iter().filter_map(|t| known(t, &self.states)).collect();
+        self.states = targets.all.iter().map(kept).collect();
         self.reports.retain(|site| policy.site_id(site.as_str()).is_some());
         self.policy = policy;
         self.targets = targets;
@@ -93,7 +93,8 @@ impl World {
 
     /// Takes a probe's result in; says whether the verdict moved.
     pub fn probed(&mut self, target: &Arc<Target>, outcome: Outcome, now: Now) -> bool {
-        let state = self.states.entry(Arc::clone(target)).or_default();
+        // A result of a target that has just left the policy is late, not wrong.
+        let Some(state) = self.states.get_mut(target) else { return false };
         let next = state.step(outcome, target.thresholds, now.ms);
         let moved = next.verdict != state.verdict;
         *state = next;

@@ -61,9 +61,11 @@ impl Policy {
                 .map(|(id, _)| id)
         };
         named(name).or_else(|| {
-            let mut owners = self.zones.iter().flat_map(|zone| &zone.records).map(|set| &set.owner);
+            let records = self.zones.iter().flat_map(|zone| &zone.records).map(|set| &set.owner);
+            let hostnames = self.services.iter().flat_map(|service| &service.hostnames);
             let wildcard = name.parent()?.child(b"*").ok()?;
-            if owners.any(|owner| owner.is_within(name)) { None } else { named(&wildcard) }
+            let exists = records.chain(hostnames).any(|owner| owner.is_within(name));
+            if exists { None } else { named(&wildcard) }
         })
     }
 

@@ -14,15 +14,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use model::observe::SiteReport;
 use serde::Deserialize;
 use steering::Generation;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::courier::local::LocalCourier;
@@ -33,6 +34,8 @@ use crate::publication::{Channel, Have, Offer};
 pub const REPORT_OCTETS_MAX: usize = 4 << 20;
 /// The longest a poll is held open.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
+/// A report of the largest size over a 4 Mbit/s link takes under 10 s.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Channel, then length.
 pub(crate) const PART_HEAD_OCTETS: usize = 1 + 8;
 
@@ -41,7 +44,6 @@ pub fn router(courier: LocalCourier, token: Option<Token>) -> Router {
     Router::new()
         .route("/v1/courier/snapshot", get(snapshot))
         .route("/v1/courier/report", post(report))
-        .layer(DefaultBodyLimit::max(REPORT_OCTETS_MAX))
         .layer(middleware::from_fn_with_state(token, authorise))
         .with_state(courier)
 }
@@ -89,7 +91,18 @@ async fn snapshot(
     }
 }
 
-async fn report(State(courier): State<LocalCourier>, body: Bytes) -> StatusCode {
+async fn report(State(courier): State<LocalCourier>, request: Request) -> StatusCode {
+    let announced = request.body().size_hint().lower();
+    if announced > REPORT_OCTETS_MAX as u64 {
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    }
+    let body = axum::body::to_bytes(request.into_body(), REPORT_OCTETS_MAX);
+    let body = match timeout(BODY_WITHIN, body).await {
+        Ok(Ok(body)) => body,
+        // Chunked and too long, or broken off.
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE,
+        Err(_) => return StatusCode::REQUEST_TIMEOUT,
+    };
     match serde_json::from_slice::<SiteReport>(&body) {
         Err(_) => StatusCode::BAD_REQUEST,
         Ok(report) => match courier.try_report(report) {

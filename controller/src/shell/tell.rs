@@ -9,8 +9,8 @@ use super::Shell;
 use crate::clock::Now;
 use crate::publication::Publication;
 use crate::status::{
-    BackendStatus, DrainStatus, LatencyStatus, OutStatus, ProbeStatus, ReportStatus, ServiceStatus,
-    SiteStatus, Status, out,
+    BackendStatus, DrainStatus, OutStatus, ProbeStatus, ReportStatus, ServiceStatus, SiteStatus,
+    Status, out,
 };
 
 impl Shell {
@@ -36,10 +36,7 @@ impl Shell {
             waits: self.waits.clone(),
             refused: self.refused.clone(),
             probe_targets: self.world.targets.all.len(),
-            latency: LatencyStatus {
-                cells: self.world.cells.len(),
-                residuals: self.made.as_ref().map_or(0, |made| made.latency.residuals.len()),
-            },
+            latency: self.latency,
         }
     }
 
@@ -91,7 +88,7 @@ impl Shell {
             .pool
             .iter()
             .filter_map(|&site| {
-                let why = out(health, (id, site))?.to_owned();
+                let why = out(health, id, site)?.to_owned();
                 Some(OutStatus { site: name(site), why })
             })
             .collect();
