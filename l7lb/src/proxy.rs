@@ -228,6 +228,11 @@ impl ProxyHttp for Proxy {
             answer::redirect(session, walk, &self.shared, (status, &to)).await?;
             return Ok(true);
         }
+        // Bodies are passed on as they come, so we want this one, whatever the origin thinks of
+        // expectations; many do not answer them and cost the client a second.
+        if session.req_header().headers.contains_key(header::EXPECT) && !session.is_body_empty() {
+            session.write_continue_response().await?;
+        }
         Ok(false)
     }
 
@@ -257,6 +262,7 @@ impl ProxyHttp for Proxy {
             port: walk.local_port,
         };
         forward::apply(request, &hop)?;
+        request.remove_header(&header::EXPECT);
         if let Some(origin) = &walk.absolute {
             let rooted = if origin.starts_with('/') { "" } else { "/" };
             request.set_raw_path(format!("{rooted}{origin}").as_bytes())?;
@@ -349,7 +355,7 @@ impl ProxyHttp for Proxy {
                 walk.tried.push(*address);
             }
         }
-        let replayable = session.response_written().is_none()
+        let replayable = !answer::has_begun(session)
             && !session.as_ref().retry_buffer_truncated()
             && is_idempotent(&session.req_header().method)
             && !timed_out;
@@ -366,10 +372,10 @@ impl ProxyHttp for Proxy {
     ) -> FailToProxy {
         if *error.esource() == ErrorSource::Downstream {
             walk.reason = Reason::of_client(error);
-        } else if walk.reason == Reason::Forwarded && session.response_written().is_none() {
+        } else if walk.reason == Reason::Forwarded && !answer::has_begun(session) {
             walk.reason = Reason::Internal;
         }
-        let gone = walk.reason == Reason::ClientGone || session.response_written().is_some();
+        let gone = walk.reason == Reason::ClientGone || answer::has_begun(session);
         // The connection is not used again after a failure, so the client is told.
         session.set_keepalive(None);
         if !gone && answer::refuse(session, walk, &self.shared).await.is_err() {

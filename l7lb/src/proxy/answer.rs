@@ -3,7 +3,7 @@
 //! The client gets the code; causes and addresses stay in the log.
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -91,6 +91,14 @@ impl Reason {
             _ => Self::ClientGone,
         }
     }
+}
+
+/// Whether the client has seen the head of a final answer (100 and 103 are none).
+pub(crate) fn has_begun(session: &Session) -> bool {
+    let last = session.response_written().map(|response| response.status);
+    last.is_some_and(|status| {
+        !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
+    })
 }
 
 /// Answers with the walk's reason.

@@ -60,6 +60,31 @@ async fn bodies_of_both_framings_arrive_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_waits_to_be_asked_for_is_asked_for() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let mut client = Http1::connect(world.http).await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    client.write(head.as_bytes()).await.unwrap();
+    assert_eq!(client.read(false).await.unwrap().status, 100);
+    client.write(b"hello").await.unwrap();
+    let response = client.read(true).await.unwrap();
+    assert!(response.body.ends_with("\r\n\r\nhello"), "{response:?}");
+    assert!(!response.body.to_ascii_lowercase().contains("expect"), "{response:?}");
+    // An interim answer is no answer: the failure behind it still gets its own.
+    let dead = start(config(), &hello(&["127.0.0.1:1".parse().unwrap()]));
+    let mut client = Http1::connect(dead.http).await;
+    client.write(format!("{head}hello").as_bytes()).await.unwrap();
+    assert_eq!(client.read(false).await.unwrap().status, 100);
+    assert_eq!(client.read(true).await.unwrap().body, "502 connect-failed\n");
+    // What has no route is not asked for.
+    let none = start(config(), &model::gateway::GatewayObjects::default());
+    let mut client = Http1::connect(none.http).await;
+    client.write(head.as_bytes()).await.unwrap();
+    assert_eq!(client.read(true).await.unwrap().body, "404 no-route\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_answered_in_order() {
     let origin = Origin::start("one").await;
     let world = start(config(), &hello(&[origin.address]));
