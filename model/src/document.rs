@@ -57,6 +57,8 @@ pub const ALIAS_NODES_MAX: usize = 100_000;
 pub const DEPTH_MAX: usize = 64;
 /// The most errors and the most warnings shown; more are counted.
 pub const FINDINGS_MAX: usize = 10_000;
+/// The most syntax errors of one file; each costs a new start at the next document.
+pub const SYNTAX_ERRORS_MAX: usize = 100;
 /// The most records of one zone file.
 pub const ZONE_RECORDS_MAX: usize = 1_000_000;
 

@@ -385,6 +385,10 @@ fn limits_are_errors_with_their_number() {
         messages(&[file("a.yaml", "a: 1\0\n")]),
         ["the file has a NUL character: it is not text"]
     );
+    let broken = "---\n]\n".repeat(1 << 20);
+    let found = messages(&[file("a.yaml", &broken)]);
+    assert_eq!(found.len(), SYNTAX_ERRORS_MAX + 1);
+    assert!(found[SYNTAX_ERRORS_MAX].starts_with("100 syntax errors"), "{found:?}");
     let item = "{apiVersion: v1, kind: Pod},";
     let list = format!("apiVersion: v1\nkind: List\nitems: [{}]", item.repeat(DOCUMENTS_MAX));
     let found = messages(&[file("a.yaml", &list)]);

@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag
 
 use super::quote::split_line;
 use super::report::{Report, Span};
-use super::{ALIAS_NODES_MAX, DEPTH_MAX, NODES_MAX};
+use super::{ALIAS_NODES_MAX, DEPTH_MAX, NODES_MAX, SYNTAX_ERRORS_MAX};
 
 /// Up to this many keys a mapping is searched for repeats without an index.
 const SEARCHED_KEYS_MAX: usize = 16;
@@ -142,6 +142,7 @@ pub(super) fn read<'t>(
     mut each: impl FnMut(Node<'t>, &mut Report),
 ) {
     let mut start = Segment { text: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+    let mut stops = 0;
     loop {
         let place = |marker: &Marker| Span {
             file,
@@ -151,23 +152,17 @@ pub(super) fn read<'t>(
         let mut builder = Builder::new(&place);
         let Err(stop) = builder.run(start.text, report, &mut each) else { return };
         report.lose_object();
-        report.error(within(text, stop.span), stop.message);
+        report.error(start.within(stop.span), stop.message);
+        stops += 1;
+        if stops == SYNTAX_ERRORS_MAX {
+            let message =
+                format!("{SYNTAX_ERRORS_MAX} syntax errors: the rest of the file is not read");
+            report.error(start.within(stop.span), message);
+            return;
+        }
         let Some(next) = start.after(stop.span.line) else { return };
         start = next;
     }
-}
-
-/// The scanner's end of file may lie on a line that is not there; the last one that is will do.
-fn within(text: &str, span: Span) -> Span {
-    let (mut rest, mut line, mut last) = (text, 0_u32, "");
-    while !rest.is_empty() && line < span.line {
-        (last, rest) = split_line(rest);
-        line += 1;
-    }
-    if line == span.line || line == 0 {
-        return span;
-    }
-    Span { line, column: to_u32(last.chars().count()).saturating_add(1), ..span }
 }
 
 /// The text from some line on.
@@ -178,6 +173,19 @@ struct Segment<'t> {
 }
 
 impl Segment<'_> {
+    /// The scanner's end of file may lie on a line that is not there; the last one that is will do.
+    fn within(self, span: Span) -> Span {
+        let (mut rest, mut line, mut last) = (self.text, self.line.saturating_sub(1), "");
+        while !rest.is_empty() && line < span.line {
+            (last, rest) = split_line(rest);
+            line += 1;
+        }
+        if line >= span.line || line == 0 {
+            return span;
+        }
+        Span { line, column: to_u32(last.chars().count()).saturating_add(1), ..span }
+    }
+
     /// From the first document mark after `line`.
     fn after(self, line: u32) -> Option<Self> {
         let mut next = self;
