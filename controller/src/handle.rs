@@ -328,16 +328,16 @@ impl Controller {
         let Some(Tasks { shell, hub, prober, stop_hub }) = self.tasks.lock().await.take() else {
             return;
         };
+        // The hub first, so that it does not take the end of the shell for being cut off.
+        let _ = stop_hub.send(());
+        prober.abort();
+        // A task that was aborted or panicked has ended all the same.
+        let (_, _) = (hub.await, prober.await);
         let (reply, stopped) = oneshot::channel();
         if self.commands.send(Command::Stop { reply }).await.is_ok() {
             let _ = stopped.await;
         }
-        prober.abort();
-        let _ = stop_hub.send(());
-        for task in [shell, hub, prober] {
-            // A task that was aborted or panicked has ended all the same.
-            let _ = task.await;
-        }
+        let _ = shell.await;
     }
 
     async fn order(

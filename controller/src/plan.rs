@@ -7,7 +7,6 @@
 use std::fmt;
 
 use model::observe::{Readiness, Verdict};
-use model::policy::Window;
 use model::service::ServiceId;
 use model::site::SiteId;
 use model::{ObjectRef, Policy, SiteName};
@@ -100,21 +99,21 @@ pub enum Change {
         /// Now.
         to: Readiness,
     },
-    /// A drain began.
+    /// An operator drained a site.
     Drain {
         /// Which.
         site: SiteName,
-        /// Who ordered it; `None`: the document.
-        by: Option<String>,
+        /// Who ordered it.
+        by: String,
         /// Why.
         reason: String,
     },
-    /// A drain ended.
+    /// An operator lifted a drain.
     Undrain {
         /// Which.
         site: SiteName,
-        /// Who; `None`: the document.
-        by: Option<String>,
+        /// Who ordered it.
+        by: String,
     },
     /// Documents were accepted.
     #[serde(rename_all = "camelCase")]
@@ -183,14 +182,8 @@ impl fmt::Display for Change {
                 let (from, to) = (readiness_word(*from), readiness_word(*to));
                 write!(f, "`{service}` at `{site}` is {to}, was {from}")
             }
-            Self::Drain { site, by: Some(by), reason } => {
-                write!(f, "`{site}` is drained by {by}: {reason}")
-            }
-            Self::Drain { site, by: None, .. } => write!(f, "`{site}` is drained by its document"),
-            Self::Undrain { site, by: Some(by) } => write!(f, "`{site}` is undrained by {by}"),
-            Self::Undrain { site, by: None } => {
-                write!(f, "`{site}` is undrained by its document")
-            }
+            Self::Drain { site, by, reason } => write!(f, "`{site}` is drained by {by}: {reason}"),
+            Self::Undrain { site, by } => write!(f, "`{site}` is undrained by {by}"),
             Self::Documents { policy_counter, summary } => {
                 write!(f, "documents accepted as policy {policy_counter}: {summary}")
             }
@@ -356,18 +349,7 @@ fn long_out(sites: &[Verdict], judged: &[Judged], now: Now) -> Vec<bool> {
 fn windows(policy: &Policy, minute_of_week: u16) -> Vec<bool> {
     let rules = policy.services.iter().flat_map(|service| &service.rules);
     let windows = rules.filter_map(|rule| rule.matches.window.as_ref());
-    windows.map(|window| holds(window, minute_of_week)).collect()
-}
-
-/// Whether a weekly window holds at a minute of the week (Monday 00:00 UTC is 0).
-fn holds(window: &Window, minute_of_week: u16) -> bool {
-    const DAY: u16 = 24 * 60;
-    const WEEK: u16 = 7 * DAY;
-    let day_starts = |day: u16| (window.days >> day & 1 == 1).then_some(day * DAY);
-    (0..7).filter_map(day_starts).any(|day| {
-        let start = (day + window.start_min) % WEEK;
-        (minute_of_week + WEEK - start) % WEEK < window.length_min
-    })
+    windows.map(|window| window.holds(minute_of_week)).collect()
 }
 
 fn changes(

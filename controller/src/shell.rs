@@ -127,6 +127,8 @@ pub(crate) struct Shell {
     done: (mpsc::Sender<Done>, Option<mpsc::Receiver<Done>>),
     /// Since when a plan is wanted.
     dirty: Option<Instant>,
+    /// The last attempt to publish health failed.
+    publish_failed: bool,
     /// Measurement is due to be looked at.
     refit: bool,
     cells_kept: u32,
@@ -186,6 +188,7 @@ impl Shell {
             applies: VecDeque::new(),
             job: None,
             done: (done, Some(finished)),
+            publish_failed: false,
             refit: false,
             cells_kept: 0,
         })
@@ -219,7 +222,7 @@ impl Shell {
                     Some(command) => self.command(command).await,
                 },
                 Some(report) = reports.recv() => self.report(&report),
-                _ = results.recv_many(&mut batch, RESULTS_BATCH) => {
+                1.. = results.recv_many(&mut batch, RESULTS_BATCH) => {
                     for Probed { target, outcome } in batch.drain(..) {
                         if self.world.probed(&target, outcome, self.clock.now()) {
                             self.touch();
@@ -295,10 +298,15 @@ impl Shell {
 
     /// Brings what is published in line with what is observed, and starts what takes longer.
     async fn settle(&mut self) {
-        if let Err(error) = self.settle_health().await {
-            // Still dirty: the next event tries again.
-            error!(error = &error as &dyn std::error::Error, "cannot publish health");
+        let failed = self.settle_health().await.err();
+        if let Some(error) = &failed {
+            // Still dirty: the next event tries again. Events come by the thousand, the log does not.
+            counter!("nearside_publish_failures_total").increment(1);
+            if !self.publish_failed {
+                error!(error = error as &dyn std::error::Error, "cannot publish health");
+            }
         }
+        self.publish_failed = failed.is_some();
         while self.job.is_none() {
             let started = match self.applies.pop_front() {
                 Some(apply) => self.start_apply(apply).await,

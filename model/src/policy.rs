@@ -135,6 +135,19 @@ pub struct Window {
     pub length_min: u16,
 }
 
+impl Window {
+    /// Whether it holds at a minute of the week (Monday 00:00 UTC is 0).
+    pub fn holds(&self, minute_of_week: u16) -> bool {
+        const DAY_MIN: u32 = 24 * 60;
+        const WEEK_MIN: u32 = 7 * DAY_MIN;
+        (0..7).filter(|day| self.days & (1 << day) != 0).any(|day| {
+            let start = day * DAY_MIN + u32::from(self.start_min);
+            let since = (u32::from(minute_of_week) + WEEK_MIN - start % WEEK_MIN) % WEEK_MIN;
+            since < u32::from(self.length_min)
+        })
+    }
+}
+
 /// What a rule does to the candidates of matching clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 
 use ipnet::IpNet;
-use model::policy::{Effect, Fence, Match, Rule, Window};
+use model::policy::{Effect, Fence, Match, Rule};
 use model::service::GlobalService;
 use model::site::{Site, SiteId, Tier};
 use smallvec::SmallVec;
@@ -122,7 +122,7 @@ impl<'a> Ranker<'a> {
         };
         let holds = |rule: &Rule| {
             let window = rule.matches.window.as_ref();
-            window.is_none_or(|window| window_holds(window, inputs.minute_of_week))
+            window.is_none_or(|window| window.holds(inputs.minute_of_week))
         };
         Self {
             service,
@@ -423,16 +423,4 @@ fn matches(rule: &Match, sight: &Sight, prefixes: &[IpNet]) -> bool {
 
 fn any<T: PartialEq>(wanted: &[T], known: Option<T>) -> bool {
     wanted.is_empty() || known.is_some_and(|known| wanted.contains(&known))
-}
-
-const DAY_MIN: u32 = 24 * 60;
-const WEEK_MIN: u32 = 7 * DAY_MIN;
-
-/// Whether a weekly window holds at a minute of the week.
-fn window_holds(window: &Window, minute_of_week: u16) -> bool {
-    (0..7).filter(|day| window.days & (1 << day) != 0).any(|day| {
-        let start = day * DAY_MIN + u32::from(window.start_min);
-        let since = (u32::from(minute_of_week) + WEEK_MIN - start % WEEK_MIN) % WEEK_MIN;
-        since < u32::from(window.length_min)
-    })
 }

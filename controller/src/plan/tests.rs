@@ -1,3 +1,5 @@
+use model::policy::{Effect, Match, Rule, Window};
+
 use super::*;
 use crate::fixture;
 
@@ -111,14 +113,20 @@ fn a_site_out_for_long_leaves_the_leaves() {
 }
 
 #[test]
-fn windows_hold_for_their_minutes_and_wrap_around_the_week() {
-    let sunday_night = Window { days: 1 << 6, start_min: 23 * 60, length_min: 120 };
-    let day = 24 * 60;
-    assert!(!holds(&sunday_night, 6 * day + 23 * 60 - 1));
-    assert!(holds(&sunday_night, 6 * day + 23 * 60));
-    assert!(holds(&sunday_night, 59), "past midnight into Monday");
-    assert!(!holds(&sunday_night, 60));
-    assert!(!holds(&sunday_night, 5 * day + 23 * 60), "not on Saturday");
+fn a_window_that_opens_asks_for_a_new_map() {
+    let (mut policy, observed) = world(None, &[]);
+    let window = Window { days: 1, start_min: 60, length_min: 60 };
+    let matches = Match { window: Some(window), ..Match::default() };
+    let effect = Effect::Pin(vec![SiteId(0)]);
+    policy.services[0].rules = vec![Rule { origin: "r".into(), matches, effect }];
+    // The epoch was a Thursday: Monday is four days later.
+    let at = |minute: u64| {
+        let now = Now { ms: 0, unix_ms: (4 * 24 * 60 + minute) * 60_000 };
+        plan(&policy, &observed, &Health::default(), now).map
+    };
+    assert_eq!((at(59).windows, at(60).windows), (vec![false], vec![true]));
+    assert_eq!(because(&at(59), &at(60)), [Because::Window]);
+    assert_eq!(because(&at(60), &at(61)), [], "another minute of the same window");
 }
 
 #[test]
@@ -161,8 +169,8 @@ fn changes_read_well() {
             to: Verdict::Up,
             cause: Some(MissCause::Timeout),
         },
-        Change::Drain { site: site(), by: Some("ann".to_owned()), reason: "disks".to_owned() },
-        Change::Undrain { site: site(), by: Some("ann".to_owned()) },
+        Change::Drain { site: site(), by: "ann".to_owned(), reason: "disks".to_owned() },
+        Change::Undrain { site: site(), by: "ann".to_owned() },
         Change::Documents {
             policy_counter: 4,
             summary: "1 added, 0 removed, 0 changed".to_owned(),

@@ -32,7 +32,7 @@ impl Shell {
         self.in_store(move |store| store.drain(&stored, &order)).await?;
         self.world.drains.insert(name.clone(), drain);
         self.settle_order().await;
-        self.remember(vec![Change::Drain { site: name, by: Some(by), reason }], now);
+        self.remember(vec![Change::Drain { site: name, by, reason }], now);
         Ok(self.ordered(id, Moved::Yes))
     }
 
@@ -52,7 +52,7 @@ impl Shell {
         self.in_store(move |store| store.undrain(&stored, &who, now.unix_ms)).await?;
         self.world.drains.remove(&name);
         self.settle_order().await;
-        self.remember(vec![Change::Undrain { site: name, by: Some(by) }], now);
+        self.remember(vec![Change::Undrain { site: name, by }], now);
         Ok(self.ordered(id, Moved::Yes))
     }
 

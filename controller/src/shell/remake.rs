@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::histogram;
 use model::Policy;
-use steering::{Generation, Health};
+use steering::{Generation, Health, SteeringMap};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -189,8 +189,7 @@ impl Shell {
             return;
         }
         self.made = Some(made);
-        let moved = *map.value != *published.map.value;
-        let map = if moved { map } else { published.map };
+        let (map, moved) = kept_if_equal(&published, &policy, map);
         self.publish(Publication { policy, map, health: published.health });
         if moved {
             self.remember(vec![Change::Map { because }], self.clock.now());
@@ -221,6 +220,10 @@ impl Shell {
         (self.made, self.wanted, self.waits) = (Some(made), inputs, waits);
         self.refused = None;
         let (policy_counter, summary) = (policy.generation.counter, difference.to_string());
+        let map = match &self.published {
+            Some(published) => kept_if_equal(published, &policy, map).0,
+            None => map,
+        };
         self.publish(Publication { policy, map, health });
         let mut changes = vec![Change::Documents { policy_counter, summary }];
         changes.extend(why);
@@ -264,5 +267,20 @@ impl Shell {
             self.in_store(move |store| store.record(&record)).await?;
         }
         Ok(())
+    }
+}
+
+/// The published map where the new one says the same of the same policy, so that a restart or a
+/// refresh that changes nothing costs no node a download; and whether anything changed.
+fn kept_if_equal(
+    published: &Publication,
+    policy: &Part<Policy>,
+    map: Part<SteeringMap>,
+) -> (Part<SteeringMap>, bool) {
+    let same_policy = published.policy.generation == policy.generation;
+    if same_policy && *published.map.value == *map.value {
+        (published.map.clone(), false)
+    } else {
+        (map, true)
     }
 }

@@ -4,7 +4,6 @@ use model::policy::{Effect, Match, Rule, Window};
 use model::service::{Rung, TierStep};
 use model::site::{SiteId, Tier};
 
-use super::window_holds;
 use crate::world::{World, ecs, locale, site};
 
 /// Telecom's access and aggregation rooms in Guangdong, Unicom's core beside them, a core abroad.
@@ -125,7 +124,7 @@ fn clients_of_unknown_place_go_to_the_sites_made_for_strangers() {
 fn a_window_may_run_past_midnight_and_past_the_week() {
     let window = Window { days: 0b100_0000, start_min: 23 * 60, length_min: 120 };
     let sunday = 6 * 1440;
-    let holds = |minute: u16| window_holds(&window, minute);
+    let holds = |minute: u16| window.holds(minute);
     assert!(!holds(sunday + 23 * 60 - 1));
     assert!(holds(sunday + 23 * 60));
     assert!(holds(0), "Monday just after midnight");
