@@ -58,7 +58,8 @@ pub(crate) struct Record<'a> {
     pub(crate) body_octets: u64,
     /// From the end of the request's head to the end of the response.
     pub(crate) duration_us: u64,
-    /// From the choice of the last endpoint to its response head.
+    /// From the choice of the last endpoint, or the end of the request's body, to the response's
+    /// head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_us: Option<u32>,
     /// The rule.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{Method, StatusCode, Version, header};
 use ipnet::IpNet;
 use pingora_core::protocols::ALPN;
@@ -238,7 +239,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, session: &mut Session, walk: &mut Walk) -> Result<Box<HttpPeer>> {
         walk.settled = false;
-        walk.attempt = clock::instant();
+        walk.waiting_since = clock::instant();
         match self.choose(walk) {
             Ok(protocol) => self.peer(walk, protocol, session.is_upgrade_req()),
             Err(reason) => {
@@ -285,6 +286,21 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
+    /// An upload takes as long as its client does; the endpoint's own time begins when the last
+    /// piece has been passed on.
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        walk: &mut Walk,
+    ) -> Result<()> {
+        if body.is_some() {
+            walk.waiting_since = clock::instant();
+        }
+        Ok(())
+    }
+
     async fn response_filter(
         &self,
         _session: &mut Session,
@@ -295,7 +311,7 @@ impl ProxyHttp for Proxy {
         {
             return Ok(());
         }
-        let took = u32::try_from(walk.attempt.elapsed().as_micros()).unwrap_or(u32::MAX);
+        let took = u32::try_from(walk.waiting_since.elapsed().as_micros()).unwrap_or(u32::MAX);
         walk.backend_us = Some(took);
         walk.reason = Reason::Forwarded;
         let failed = matches!(response.status.as_u16(), 502..=504);

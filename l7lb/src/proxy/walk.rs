@@ -18,8 +18,8 @@ use crate::view::GatewayView;
 pub(crate) struct Walk {
     pub(crate) view: Arc<GatewayView>,
     pub(crate) started: Instant,
-    /// When the current attempt began.
-    pub(crate) attempt: Instant,
+    /// When the current attempt began, or the last piece of its body was passed on.
+    pub(crate) waiting_since: Instant,
     pub(crate) peer: SocketAddr,
     pub(crate) client: IpAddr,
     pub(crate) local_port: u16,
@@ -58,7 +58,7 @@ impl Walk {
         Self {
             view,
             started: now,
-            attempt: now,
+            waiting_since: now,
             peer: SocketAddr::new(nowhere, 0),
             client: nowhere,
             local_port: 0,

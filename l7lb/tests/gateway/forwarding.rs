@@ -85,6 +85,20 @@ async fn a_body_that_waits_to_be_asked_for_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_upload_is_not_held_against_the_endpoint() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let mut client = Http1::connect(world.http).await;
+    client.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell").await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    client.write(b"o").await.unwrap();
+    assert_eq!(client.read(true).await.unwrap().status, 200);
+    let line = world.log.wait(1).await.remove(0);
+    assert!(line["duration_us"].as_u64().unwrap() >= 300_000, "{line}");
+    assert!(line["backend_us"].as_u64().unwrap() < 250_000, "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_answered_in_order() {
     let origin = Origin::start("one").await;
     let world = start(config(), &hello(&[origin.address]));
