@@ -7,6 +7,7 @@
 //! octets. It also samples the client's round-trip time, because here the descriptor is certainly
 //! the client's. Invariant: what Pingora reads between two `next_request` calls is one request.
 
+mod pace;
 mod refusal;
 
 use std::fmt;
@@ -29,6 +30,8 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use self::pace::Pace;
+pub(crate) use self::pace::PaceLimits;
 use self::refusal::Refusal;
 use crate::chunk::Chunks;
 use crate::head::{Fault, Framing, Head, HeadLimits, HeadScan};
@@ -59,6 +62,8 @@ pub(crate) struct IoLimits {
     pub(crate) head: HeadLimits,
     /// From a head's first octet to its last.
     pub(crate) head_deadline: Duration,
+    /// Of bodies.
+    pub(crate) pace: PaceLimits,
 }
 
 /// What is spoken.
@@ -87,8 +92,9 @@ pub(crate) struct ClientIo {
     /// Octets read and not yet handed over, from `taken` on.
     held: Vec<u8>,
     taken: usize,
-    /// Runs while a head is incomplete.
+    /// Runs while a head is incomplete or a body is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
     limits: IoLimits,
     alpn: Option<ALPN>,
     digest: Arc<ProxyDigest>,
@@ -137,6 +143,7 @@ impl ClientIo {
             held,
             taken: 0,
             deadline: None,
+            pace: Pace::default(),
             limits,
             alpn,
             digest: Arc::new(connection_digest(connection)),
@@ -152,6 +159,8 @@ impl ClientIo {
     pub(crate) fn next_request(&mut self) {
         if matches!(self.phase, Phase::Done) {
             self.phase = Phase::Head(HeadScan::default());
+            self.pace = Pace::default();
+            self.deadline = None;
         }
     }
 
@@ -276,10 +285,31 @@ impl ClientIo {
         self.phase = Phase::Refuse(Box::new(Refusal::new(fault)));
     }
 
+    /// Waits for more of a body, for as long as its pace allows.
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let now = Instant::now();
+        let left = self.pace.starve(now, &self.limits.pace);
+        if left.is_zero() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let until = now + left;
+        let deadline =
+            self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if deadline.deadline() != until {
+            deadline.as_mut().reset(until);
+        }
+        ready!(deadline.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
     /// Hands over octets of a body, never one beyond it.
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.waiting().is_empty() && ready!(self.fill(cx))? == 0 {
-            return Poll::Ready(Ok(()));
+        if self.waiting().is_empty() {
+            match self.fill(cx)? {
+                Poll::Ready(0) => return Poll::Ready(Ok(())),
+                Poll::Ready(count) => self.pace.feed(Instant::now(), count),
+                Poll::Pending => return self.poll_pace(cx),
+            }
         }
         let within = match &mut self.phase {
             Phase::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::accept::{self, Crowd, Door};
 use crate::access_log::{AccessLog, LogSink};
 use crate::check::{self, CheckTimes};
-use crate::client_io::IoLimits;
+use crate::client_io::{IoLimits, PaceLimits};
 use crate::clock::Clock;
 use crate::head::HeadLimits;
 use crate::ledger::Ledger;
@@ -48,6 +48,10 @@ pub struct Limits {
     pub head: HeadLimits,
     /// For a TLS handshake with the first octets, and for a head once it has begun.
     pub head_deadline_ms: u64,
+    /// Waiting for a request's body (HTTP/1) that is always allowed.
+    pub body_grace_ms: u64,
+    /// Octets of a body that must come for each further second of waiting.
+    pub body_octets_per_s_min: u32,
     /// Open client connections.
     pub connections_max: usize,
     /// To connect to an origin.
@@ -59,11 +63,26 @@ pub struct Limits {
     pub drain_grace_ms: u64,
 }
 
+impl Limits {
+    fn io(&self) -> IoLimits {
+        IoLimits {
+            head: self.head,
+            head_deadline: Duration::from_millis(self.head_deadline_ms),
+            pace: PaceLimits {
+                grace: Duration::from_millis(self.body_grace_ms),
+                octets_per_s_min: self.body_octets_per_s_min,
+            },
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             head: HeadLimits::default(),
             head_deadline_ms: 10_000,
+            body_grace_ms: 5_000,
+            body_octets_per_s_min: 240,
             connections_max: 20_000,
             connect_timeout_ms: 1_000,
             origin_read_timeout_ms: 60_000,
@@ -199,10 +218,7 @@ impl Gateway {
         let door = Arc::new(Door {
             proxy: engine(shared, limits),
             ledger: Arc::clone(&ledger),
-            limits: IoLimits {
-                head: limits.head,
-                head_deadline: Duration::from_millis(limits.head_deadline_ms),
-            },
+            limits: limits.io(),
             connections_max: limits.connections_max,
             crowd: Arc::new(Crowd::default()),
             draining: draining_seen,

@@ -81,6 +81,8 @@ pub(crate) enum Fault {
     Chunk,
     /// The head did not arrive in time.
     Slow,
+    /// The body came too slowly.
+    SlowBody,
 }
 
 impl Fault {
@@ -88,7 +90,7 @@ impl Fault {
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::Method => 405,
-            Self::Slow => 408,
+            Self::Slow | Self::SlowBody => 408,
             Self::TargetTooLong => 414,
             Self::Expect => 417,
             Self::TooLarge => 431,
@@ -117,6 +119,7 @@ impl Fault {
             Self::TooLarge => "head-too-large",
             Self::Chunk => "bad-chunk",
             Self::Slow => "head-too-slow",
+            Self::SlowBody => "body-too-slow",
         }
     }
 }

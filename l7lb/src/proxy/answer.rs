@@ -82,12 +82,13 @@ impl Reason {
     /// What an error on the client's side means.
     pub(crate) fn of_client(error: &Error) -> Self {
         let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData) {
-            return Self::Refused(Fault::Chunk);
-        }
-        match error.etype() {
-            ErrorType::InvalidHTTPHeader => Self::Refused(Fault::Header),
-            ErrorType::ReadTimedout => Self::Refused(Fault::Slow),
+        match (cause.map(std::io::Error::kind), error.etype()) {
+            // As `client_io` says it.
+            (Some(std::io::ErrorKind::InvalidData), _) => Self::Refused(Fault::Chunk),
+            (Some(std::io::ErrorKind::TimedOut), _) | (_, ErrorType::ReadTimedout) => {
+                Self::Refused(Fault::SlowBody)
+            }
+            (_, ErrorType::InvalidHTTPHeader) => Self::Refused(Fault::Header),
             _ => Self::ClientGone,
         }
     }

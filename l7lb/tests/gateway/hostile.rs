@@ -146,6 +146,28 @@ async fn a_drip_does_not_move_the_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_hardly_comes_is_cut() {
+    let origin = Origin::start("one").await;
+    let limits = Limits { body_grace_ms: 100, ..Limits::default() };
+    let world = start(Config { limits, ..config() }, &hello(&[origin.address]));
+    let mut client = Http1::connect(world.http).await;
+    for framing in
+        ["Content-Length: 1000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3e8\r\nab"]
+    {
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}");
+        client.write(request.as_bytes()).await.unwrap();
+        assert_eq!(client.read(true).await.unwrap().body, "408 body-too-slow\n");
+        assert!(client.closed().await);
+        client = Http1::connect(world.http).await;
+    }
+    // An answer that takes its time is no fault of the client's.
+    assert_eq!(client.get("a", "/?ms=300").await.unwrap().status, 200);
+    let lines = world.log.wait(3).await;
+    let slow = lines.iter().filter(|line| line["reason"] == "body-too-slow").count();
+    assert_eq!(slow, 2, "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_open_sockets_are_bounded_and_make_room_again() {
     let origin = Origin::start("one").await;
     let limits = hasty(Limits { connections_max: 8, ..Limits::default() });
