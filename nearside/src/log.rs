@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 /// per-connection messages are kept down, because a scanner could flood the log with them.
 pub(crate) fn install() {
     let filter = EnvFilter::try_from_env("NEARSIDE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,pingora_core=error,pingora_proxy=off,pingora_pool=error")
+        EnvFilter::new("info,pingora_core=off,pingora_proxy=off,pingora_pool=off")
     });
     let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
