@@ -12,6 +12,8 @@ use steering::{Snapshot, SnapshotCell};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::courier::http::Plaintext;
+use crate::courier::{Courier, HttpCourier};
 use crate::fixture;
 use crate::guard::{Override, Refusal};
 use crate::handle::{Author, Config, Controller, OrderError, Refused, StartError};
@@ -331,4 +333,29 @@ async fn a_wildcard_steers_one_label_unless_something_stands_there() {
     assert_eq!(service("two.labels.fn.edge.example"), None);
     assert_eq!(service("fn.edge.example"), None);
     controller.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_elsewhere_hears_of_a_drain_within_300_ms_and_reports_back() {
+    let (controller, cell) = start(None, Some(two_sites()), fixture::locales()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = crate::courier::server::router(controller.courier(), None);
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let courier = HttpCourier::new(address, None, Plaintext::LoopbackOnly).unwrap();
+    let elsewhere = Arc::new(SnapshotCell::default());
+    let hub = Hub::open(None, Arc::clone(&elsewhere)).unwrap();
+    let node = tokio::spawn(hub.follow(courier.clone(), std::future::pending()));
+    until(&elsewhere, |s| Have::of(s) == Have::of(&cell.load())).await;
+    assert_eq!(elsewhere.load().policy, cell.load().policy);
+
+    controller.drain("b", author("new switch")).await.unwrap();
+    let took = until(&elsewhere, |s| s.health.drained == [false, true]).await;
+    assert!(took < Duration::from_millis(300), "took {took:?}");
+    courier.report(fixture::report("a", 1, &[("x", 1)])).await.unwrap();
+    until(&elsewhere, |s| s.health.readiness[0][0] == Readiness::Ready).await;
+    let before = Have::of(&elsewhere.load());
+    controller.shutdown().await;
+    assert_eq!(Have::of(&elsewhere.load()), before, "it serves on, cut off");
+    node.abort();
 }
