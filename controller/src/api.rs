@@ -176,6 +176,8 @@ async fn explain(
         return refuse(StatusCode::BAD_REQUEST, "`name` is not a domain name");
     };
     let client = match (query.ecs, query.client) {
+        // A subnet of no bits hides the client: the resolver's own address is looked up, as on the wire.
+        (Some(ecs), Some(ip)) if ecs.prefix_len() == 0 => Client { ip, source_len: None },
         (Some(ecs), _) => Client { ip: ecs.trunc().addr(), source_len: Some(ecs.prefix_len()) },
         (None, Some(ip)) => Client { ip, source_len: None },
         (None, None) => return refuse(StatusCode::BAD_REQUEST, "`client` or `ecs` is missing"),

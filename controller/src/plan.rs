@@ -163,6 +163,21 @@ pub enum Wait {
     },
 }
 
+impl Change {
+    /// Whether this is the first word on something, not a change of what was known: a start would
+    /// otherwise fill the log with every site and service.
+    pub fn is_first_word(&self) -> bool {
+        match self {
+            Self::Verdict { from, to, .. } => *from == Verdict::Unknown && *to == Verdict::Up,
+            Self::Readiness { from, .. } => *from == Readiness::NeverReported,
+            Self::Drain { .. }
+            | Self::Undrain { .. }
+            | Self::Documents { .. }
+            | Self::Map { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |service: &Option<ObjectRef>| match service {
@@ -381,7 +396,13 @@ fn changes(
                 let service = Some(object());
                 changes.push(Change::Verdict { site: name(id), service, from, to, cause });
             }
-            let (from, to) = (current.readiness(service_id, id), next.readiness(service_id, id));
+            let known = current.readiness.get(row).is_some_and(|row| !row.is_empty());
+            let to = next.readiness(service_id, id);
+            let from = if known || service.backends.is_empty() {
+                current.readiness(service_id, id)
+            } else {
+                Readiness::NeverReported
+            };
             if from != to {
                 changes.push(Change::Readiness { site: name(id), service: object(), from, to });
             }

@@ -15,7 +15,7 @@ use model::{Policy, codec};
 use steering::{Generation, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock::{Clock, Now};
 use crate::compile::Made;
@@ -399,7 +399,11 @@ impl Shell {
     fn remember(&mut self, changes: Vec<Change>, now: Now) {
         for change in changes {
             let text = change.to_string();
-            info!("{text}");
+            if change.is_first_word() {
+                debug!("{text}");
+            } else {
+                info!("{text}");
+            }
             if let Change::Verdict { to, .. } = &change {
                 let to = plan::verdict_word(*to);
                 counter!("nearside_verdict_changes_total", "to" => to).increment(1);

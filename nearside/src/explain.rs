@@ -21,6 +21,8 @@ pub(crate) async fn explain(args: ExplainArgs) -> anyhow::Result<Outcome> {
     let name = DnsName::parse(&args.name)
         .with_context(|| format!("`{}` is not a domain name", args.name))?;
     let client = match (args.ecs, args.client) {
+        // A subnet of no bits hides the client: the resolver's own address counts, as on the wire.
+        (Some(ecs), Some(ip)) if ecs.prefix_len() == 0 => Client { ip, source_len: None },
         (Some(ecs), _) => Client { ip: ecs.network(), source_len: Some(ecs.prefix_len()) },
         (None, Some(ip)) => Client { ip, source_len: None },
         (None, None) => bail!(
