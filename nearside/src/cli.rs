@@ -60,9 +60,9 @@ pub(crate) struct AdminListen {
 /// Where DNS listens.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DnsListen {
-    /// DNS address, UDP and TCP; repeat for more.
-    #[arg(long = "dns", env = "NEARSIDE_DNS", value_delimiter = ',', value_name = "ADDR",
-          default_values = ["127.0.0.1:5300", "[::1]:5300"])]
+    /// DNS address, UDP and TCP; repeat for more [default: 127.0.0.1:5300 and, where there is IPv6,
+    /// [::1]:5300].
+    #[arg(long = "dns", env = "NEARSIDE_DNS", value_delimiter = ',', value_name = "ADDR")]
     pub(crate) dns: Vec<SocketAddr>,
     /// UDP workers (default: one per core).
     #[arg(long, value_name = "N")]

@@ -60,7 +60,7 @@ impl Gateways {
             gateway.reload(objects);
         }
         for (site, addresses) in wanted {
-            let gateway = start(site.clone(), &addresses, &self.listen, objects)?;
+            let gateway = start(&site, &addresses, &self.listen, objects)?;
             self.running.insert(site, (addresses, gateway));
         }
         Ok(())
@@ -73,7 +73,7 @@ impl Gateways {
         addresses: Vec<IpAddr>,
         objects: &GatewayObjects,
     ) -> anyhow::Result<()> {
-        let gateway = start(site.clone(), &addresses, &self.listen, objects)?;
+        let gateway = start(&site, &addresses, &self.listen, objects)?;
         self.running.insert(site, (addresses, gateway));
         Ok(())
     }
@@ -127,7 +127,7 @@ fn local_addresses(site: &Site) -> Vec<IpAddr> {
 }
 
 fn start(
-    site: SiteName,
+    site: &SiteName,
     addresses: &[IpAddr],
     listen: &GatewayListen,
     objects: &GatewayObjects,

@@ -1,5 +1,6 @@
 //! `nearside run DIR`: every role in one process, composed; none of them knows the others.
 
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
 use crate::{Outcome, geo, lifecycle};
 
+/// For a trial run; a real one is told its addresses.
+const DNS_PORT_DEFAULT: u16 = 5300;
 /// How often gateways report.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -57,16 +60,16 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
-/// Starts the DNS server on the command line's addresses.
-pub(crate) fn start_dns(
-    listen: &DnsListen,
-    cell: Arc<SnapshotCell>,
-) -> anyhow::Result<dns::Server> {
-    let config = dns::Config {
-        listen: listen.dns.clone(),
-        workers: listen.dns_workers,
-        ..dns::Config::default()
-    };
+/// Starts the DNS server on the command line's addresses, or on loopback.
+pub(crate) fn start_dns(args: &DnsListen, cell: Arc<SnapshotCell>) -> anyhow::Result<dns::Server> {
+    let mut listen = args.dns.clone();
+    if listen.is_empty() {
+        listen.push((Ipv4Addr::LOCALHOST, DNS_PORT_DEFAULT).into());
+        if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            listen.push((Ipv6Addr::LOCALHOST, DNS_PORT_DEFAULT).into());
+        }
+    }
+    let config = dns::Config { listen, workers: args.dns_workers, ..dns::Config::default() };
     dns::Server::start(config, cell).context("cannot start DNS")
 }
 

@@ -1,5 +1,7 @@
 //! The layers of docs/architecture.md, held by a test: who may use whom, and who may do I/O.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
