@@ -11,11 +11,12 @@ use std::net::SocketAddr;
 use model::record::RecordType;
 use steering::decide::Reason;
 
+use crate::cookie::{CookiePolicy, CookieReply};
 use crate::ede::ExtendedError;
 use crate::message::{self, Edns, Fault, Query, Refusal, rcode};
 use crate::name::NameBuf;
 use crate::response::{Full, Head, Identity, QUESTION, Response, Section, Verdict, pointer_to};
-use crate::view::{UDP_OCTETS_MIN, View};
+use crate::view::{Settings, UDP_OCTETS_MIN, View};
 use crate::zone::{Found, Node, Set, Zone};
 
 /// How many CNAMEs, synthesised ones included, an answer holds at most. A resolver goes on from the
@@ -53,7 +54,19 @@ pub struct Handled {
     pub with_subnet: bool,
 }
 
-/// Answers a packet into `out`. Gives the answer's length; `None` when it deserves none.
+/// How a packet came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Who sent it.
+    pub client: SocketAddr,
+    /// Over what.
+    pub transport: Transport,
+    /// When: seconds since 1970, modulo 2^32. Cookies alone go by it.
+    pub now_s: u32,
+}
+
+/// Answers a packet into `out`, at the beginning of time. Gives the answer's length; `None` when it
+/// deserves none.
 pub fn respond(
     view: &View,
     packet: &[u8],
@@ -61,39 +74,47 @@ pub fn respond(
     transport: Transport,
     out: &mut [u8],
 ) -> Option<usize> {
-    handle(view, packet, client, transport, out).map(|handled| handled.octets)
+    let arrival = Arrival { client, transport, now_s: 0 };
+    handle(view, packet, &arrival, out).map(|handled| handled.octets)
 }
 
-/// As [`respond`], with what to count.
-pub fn handle(
-    view: &View,
-    packet: &[u8],
-    client: SocketAddr,
-    transport: Transport,
-    out: &mut [u8],
-) -> Option<Handled> {
-    let us = Identity { udp_octets_max: view.settings.udp_octets_max, nsid: &view.settings.nsid };
+/// Answers a packet into `out`. Gives the answer's length and what to count; `None` when the packet
+/// deserves no answer.
+pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> Option<Handled> {
+    let Settings { udp_octets_max, nsid, .. } = &view.settings;
+    let mut us = Identity { udp_octets_max: *udp_octets_max, nsid, cookie: None };
     let mut name = NameBuf::default();
     let query = match message::parse(packet, &mut name) {
         Ok(query) => query,
         Err(Refusal::Drop) => return None,
         Err(Refusal::Answer { fault, question_end, edns }) => {
-            let room = room(us, transport, edns.as_ref());
+            let edns = edns.as_ref();
+            us.cookie = cookie(view, edns, arrival).map(|cookie| cookie.octets);
+            let room = room(&us, arrival.transport, edns);
             let response = Response::begin(packet, question_end, room, out)?;
-            return refuse(response, fault, edns.as_ref(), us);
+            return refuse(response, fault, edns, &us);
         }
     };
     let edns = query.edns.as_ref();
-    let room = room(us, transport, edns);
+    let room = room(&us, arrival.transport, edns);
     let mut response = Response::begin(packet, query.question_end(), room, out)?;
-    response.reserve(edns, us)?;
+    if let Some(cookie) = cookie(view, edns, arrival) {
+        us.cookie = Some(cookie.octets);
+        let is_wanted = view.settings.cookie_policy == CookiePolicy::Require
+            && arrival.transport == Transport::Udp;
+        if is_wanted && !cookie.is_known {
+            return refuse(response, Fault::CookieUnknown, edns, &us);
+        }
+    }
+    response.reserve(edns, &us)?;
+    let client = arrival.client;
     let verdict = Verdict { authoritative: true, ..Verdict::default() };
     let (chain, dnames, reason) = (0, [None; CHAIN_MAX], None);
     let mut walk = Walk { view, query: &query, client, response, verdict, chain, dnames, reason };
     walk.run();
     let Walk { response, verdict, reason, .. } = walk;
     Some(Handled {
-        octets: response.finish(edns, us, verdict),
+        octets: response.finish(edns, &us, verdict),
         rcode: verdict.rcode,
         truncated: verdict.truncated,
         reason,
@@ -101,7 +122,13 @@ pub fn handle(
     })
 }
 
-fn room(us: Identity<'_>, transport: Transport, edns: Option<&Edns<'_>>) -> usize {
+/// The cookie to answer with, when the client sent one and we have a secret.
+fn cookie(view: &View, edns: Option<&Edns<'_>>, arrival: &Arrival) -> Option<CookieReply> {
+    let sent = edns?.cookie?;
+    view.settings.cookie_secrets.as_ref()?.reply(sent, arrival.client.ip(), arrival.now_s)
+}
+
+fn room(us: &Identity<'_>, transport: Transport, edns: Option<&Edns<'_>>) -> usize {
     match transport {
         Transport::Tcp => TCP_OCTETS_MAX,
         // A size below 512 means 512 (RFC 6891, section 6.2.3).
@@ -116,13 +143,13 @@ fn refuse(
     mut response: Response<'_>,
     fault: Fault,
     edns: Option<&Edns<'_>>,
-    us: Identity<'_>,
+    us: &Identity<'_>,
 ) -> Option<Handled> {
     response.reserve(edns, us)?;
     let extended = (fault == Fault::Subnet).then_some(ExtendedError::BadSubnet);
     let verdict = Verdict { rcode: fault.rcode(), extended, ..Verdict::default() };
     let octets = response.finish(edns, us, verdict);
-    let with_subnet = fault == Fault::Subnet;
+    let with_subnet = fault == Fault::Subnet || edns.is_some_and(|edns| edns.subnet.is_some());
     Some(Handled { octets, rcode: verdict.rcode, truncated: false, reason: None, with_subnet })
 }
 

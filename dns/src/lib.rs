@@ -6,6 +6,8 @@
 //! allocates.
 
 pub mod answer;
+mod clock;
+pub mod cookie;
 pub mod ede;
 pub mod message;
 mod name;
@@ -13,13 +15,15 @@ mod name_hash;
 mod name_table;
 mod response;
 pub mod server;
+mod siphash;
 pub mod stats;
 pub mod tcp;
 mod udp;
 pub mod view;
 mod zone;
 
-pub use answer::{Transport, respond};
+pub use answer::{Arrival, Transport, respond};
+pub use cookie::{CookiePolicy, CookieSecrets};
 pub use name::NameBuf;
 pub use server::{Config, Server, StartError};
 pub use stats::Stats;

@@ -43,6 +43,8 @@ pub enum Fault {
     Subnet,
     /// A cookie of a length that cannot be (RFC 7873, section 5.2.2).
     Cookie,
+    /// No cookie of ours, where the policy wants one (RFC 7873, section 5.2.3).
+    CookieUnknown,
     /// A zone transfer; nobody may have one yet.
     Transfer,
     /// A meta type that asks for something we do not do.
@@ -57,6 +59,7 @@ impl Fault {
             Self::Opcode | Self::MetaType => rcode::NOTIMP,
             Self::Class | Self::Transfer => rcode::REFUSED,
             Self::Version => rcode::BADVERS,
+            Self::CookieUnknown => rcode::BADCOOKIE,
         }
     }
 }
@@ -79,6 +82,8 @@ pub mod rcode {
     pub const YXDOMAIN: u16 = 6;
     /// The EDNS version is not supported (RFC 6891, section 9).
     pub const BADVERS: u16 = 16;
+    /// Ask again with the cookie of this answer (RFC 7873, section 8).
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// A query that can be answered.

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use crate::cookie::COOKIE_OCTETS;
 use crate::ede::ExtendedError;
 use crate::message::{Edns, HEADER_OCTETS, TYPE_OPT, edns};
 use crate::zone::Rendered;
@@ -62,12 +63,14 @@ pub(crate) struct Verdict {
 }
 
 /// What the server says about itself in OPT.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Identity<'a> {
     /// The largest UDP message we take.
     pub(crate) udp_octets_max: u16,
     /// Sent when asked for.
     pub(crate) nsid: &'a [u8],
+    /// The cookie for this client, when it has one itself.
+    pub(crate) cookie: Option<[u8; COOKIE_OCTETS]>,
 }
 
 /// A response under way.
@@ -110,13 +113,15 @@ impl<'o> Response<'o> {
     }
 
     /// Sets room aside for the OPT record. `None` when there is none.
-    pub(crate) fn reserve(&mut self, edns: Option<&Edns<'_>>, us: Identity<'_>) -> Option<()> {
+    pub(crate) fn reserve(&mut self, edns: Option<&Edns<'_>>, us: &Identity<'_>) -> Option<()> {
         let Some(edns) = edns else { return Some(()) };
         let nsid = if edns.nsid { OPTION_HEAD_OCTETS + us.nsid.len() } else { 0 };
         let subnet = edns
             .subnet
+            .as_ref()
             .map_or(0, |subnet| OPTION_HEAD_OCTETS + SUBNET_HEAD_OCTETS + subnet.sent().len());
-        self.limit = self.room.checked_sub(OPT_OCTETS + nsid + subnet)?;
+        let cookie = us.cookie.as_ref().map_or(0, |cookie| OPTION_HEAD_OCTETS + cookie.len());
+        self.limit = self.room.checked_sub(OPT_OCTETS + nsid + subnet + cookie)?;
         (self.at <= self.limit).then_some(())
     }
 
@@ -227,7 +232,7 @@ impl<'o> Response<'o> {
     pub(crate) fn finish(
         mut self,
         edns: Option<&Edns<'_>>,
-        us: Identity<'_>,
+        us: &Identity<'_>,
         verdict: Verdict,
     ) -> usize {
         let mut additional = self.counts[Section::Additional as usize];
@@ -254,7 +259,12 @@ impl<'o> Response<'o> {
         self.at
     }
 
-    fn put_opt(&mut self, edns: &Edns<'_>, us: Identity<'_>, verdict: Verdict) -> Result<(), Full> {
+    fn put_opt(
+        &mut self,
+        edns: &Edns<'_>,
+        us: &Identity<'_>,
+        verdict: Verdict,
+    ) -> Result<(), Full> {
         let start = self.at;
         // RFC 6891, section 6.1.3: the upper eight bits of the response code, the version, flags.
         let high = (verdict.rcode >> 4).to_be_bytes()[1];
@@ -262,7 +272,7 @@ impl<'o> Response<'o> {
         let [type_high, type_low] = TYPE_OPT.to_be_bytes();
         let [size_high, size_low] = us.udp_octets_max.to_be_bytes();
         self.put(&[0, type_high, type_low, size_high, size_low, high, 0, flags, 0, 0, 0])?;
-        if let Some(subnet) = edns.subnet {
+        if let Some(subnet) = &edns.subnet {
             let sent = subnet.sent();
             let length = u16::try_from(SUBNET_HEAD_OCTETS + sent.len()).map_err(|_| Full)?;
             let [len_high, len_low] = length.to_be_bytes();
@@ -272,7 +282,11 @@ impl<'o> Response<'o> {
             let head = [code_high, code_low, len_high, len_low];
             let [a, b, c, d] = head;
             self.put(&[a, b, c, d, family_high, family_low, source_len, scope_len])?;
-            self.put(sent)?;
+            self.put_padded(subnet.padded(), sent.len())?;
+        }
+        if let Some(cookie) = &us.cookie {
+            self.put_option_head(edns::OPTION_COOKIE, cookie.len())?;
+            self.put(cookie)?;
         }
         if edns.nsid && !us.nsid.is_empty() {
             self.put_option_head(edns::OPTION_NSID, us.nsid.len())?;
@@ -299,6 +313,20 @@ impl<'o> Response<'o> {
         let [code_high, code_low] = code.to_be_bytes();
         let [len_high, len_low] = u16::try_from(length).map_err(|_| Full)?.to_be_bytes();
         self.put(&[code_high, code_low, len_high, len_low])
+    }
+
+    /// Writes the first `len` of sixteen octets, all sixteen where there is room: a copy of known
+    /// length is no call, and what comes next overwrites the rest.
+    fn put_padded(&mut self, octets: &[u8; 16], len: usize) -> Result<(), Full> {
+        let place = self.out.get_mut(self.at..self.limit).and_then(<[u8]>::first_chunk_mut);
+        match place {
+            Some(place) => {
+                *place = *octets;
+                self.at += len.min(octets.len());
+                Ok(())
+            }
+            None => self.put(octets.get(..len).ok_or(Full)?),
+        }
     }
 
     fn put(&mut self, octets: &[u8]) -> Result<(), Full> {

@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use steering::{Snapshot, SnapshotCell};
 use tokio::sync::watch;
 
+use crate::cookie::{CookieSecrets, SecretsError};
 use crate::stats::{Counters, Stats};
 use crate::tcp::{self, Connections, TcpLimits};
 use crate::udp;
@@ -78,6 +79,9 @@ pub enum StartError {
     /// The first snapshot cannot be served.
     #[error("cannot serve the first snapshot")]
     View(#[from] ViewError),
+    /// There is no secret for cookies.
+    #[error("cannot draw a secret for cookies")]
+    Secrets(#[from] SecretsError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -134,7 +138,7 @@ impl Server {
     /// # Errors
     /// Names the address that cannot be had, or what is wrong with the snapshot.
     pub fn start(config: Config, cell: Arc<SnapshotCell>) -> Result<Self, StartError> {
-        let Config { listen, workers, settings, tcp } = config;
+        let Config { listen, workers, mut settings, tcp } = config;
         if listen.is_empty() {
             return Err(StartError::NoAddress);
         }
@@ -145,6 +149,9 @@ impl Server {
             .into_iter()
             .map(|address| Sockets::bind(address, workers))
             .collect::<Result<_, _>>()?;
+        if settings.cookie_secrets.is_none() {
+            settings.cookie_secrets = Some(CookieSecrets::random()?);
+        }
         let snapshot = cell.load();
         let view = View::build(&snapshot, settings, &RandomState::new())?;
         let mut server = Self::of_view(view);

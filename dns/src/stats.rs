@@ -11,8 +11,16 @@ use crate::answer::Handled;
 use crate::message::rcode;
 
 /// The response codes counted, by name; the last takes every other one.
-pub const RCODES: [&str; 9] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "BADVERS",
+pub const RCODES: [&str; 10] = [
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "BADVERS",
+    "BADCOOKIE",
     "other",
 ];
 /// The reasons of decisions counted, named as [`Reason::as_str`] names them.
@@ -148,6 +156,7 @@ pub struct Stats {
 fn rcode_place(code: u16) -> usize {
     match code {
         rcode::BADVERS => 7,
+        rcode::BADCOOKIE => 8,
         0..=6 => usize::from(code),
         _ => RCODES.len() - 1,
     }

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::answer::{Transport, handle};
+use crate::answer::{Arrival, Transport, handle};
+use crate::clock;
 use crate::message::HEADER_OCTETS;
 use crate::server::Shared;
 use crate::stats::{Counters, Tally};
@@ -281,7 +282,8 @@ fn answer(shared: &Shared, packet: &[u8], peer: SocketAddr, output: &mut Vec<u8>
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; usize::from(u16::MAX)]);
     }
     SCRATCH.with_borrow_mut(|scratch| {
-        let handled = handle(&shared.view(), packet, peer, Transport::Tcp, scratch);
+        let arrival = Arrival { client: peer, transport: Transport::Tcp, now_s: clock::now_s() };
+        let handled = handle(&shared.view(), packet, &arrival, scratch);
         let mut tally = Tally::default();
         tally.count(handled.as_ref());
         let octets = handled?.octets;

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::answer::{Transport, handle};
+use crate::answer::{Arrival, Transport, handle};
+use crate::clock;
 use crate::server::Shared;
 use crate::stats::{Counters, Tally};
 use batch::Batch;
@@ -117,13 +118,16 @@ fn work(socket: &UdpSocket, shared: &Shared, counters: &Counters) {
 
 fn answer_batch(batch: &mut Batch, count: usize, socket: &UdpSocket, shared: &Shared) -> Tally {
     let mut tally = Tally::default();
-    let view = shared.view();
+    let (view, now_s) = (shared.view(), clock::now_s());
     for slot in 0..count {
         let Some((packet, peer, out)) = batch.datagram(slot) else { continue };
         // Nothing can be sent to port 0, and nothing honest comes from it.
         let handled = match peer.port() {
             0 => None,
-            _ => handle(&view, packet, peer, Transport::Udp, out),
+            _ => {
+                let arrival = Arrival { client: peer, transport: Transport::Udp, now_s };
+                handle(&view, packet, &arrival, out)
+            }
         };
         tally.count(handled.as_ref());
         if let Some(handled) = handled {

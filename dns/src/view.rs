@@ -15,6 +15,7 @@ use model::site::{SiteAddress, SiteId};
 use steering::decide::ServiceState;
 use steering::{Generation, ServiceMap, Snapshot};
 
+use crate::cookie::{CookiePolicy, CookieSecrets};
 use crate::zone::{BuildError, ZoneSet};
 
 /// The default of [`Settings::udp_octets_max`]: passes everywhere without fragments (the figure of
@@ -34,11 +35,21 @@ pub struct Settings {
     pub udp_octets_max: u16,
     /// Identifies this server to who asks (RFC 5001); empty: not told. Cut at [`NSID_OCTETS_MAX`].
     pub nsid: Vec<u8>,
+    /// What cookies are made with, the same on every node that shares a name or an address. `None`:
+    /// a server draws its own when it starts, and a view by itself gives no cookies.
+    pub cookie_secrets: Option<CookieSecrets>,
+    /// What becomes of clients without a cookie of ours.
+    pub cookie_policy: CookiePolicy,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { udp_octets_max: UDP_OCTETS_DEFAULT, nsid: Vec::new() }
+        Self {
+            udp_octets_max: UDP_OCTETS_DEFAULT,
+            nsid: Vec::new(),
+            cookie_secrets: None,
+            cookie_policy: CookiePolicy::Offer,
+        }
     }
 }
 

@@ -90,6 +90,26 @@ async fn udp_and_tcp_answer_on_both_families_and_everything_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_worker_and_transport_knows_the_servers_cookies() {
+    let server = Server::start(config(&["127.0.0.1:0"]), cell()).expect("starts");
+    let address = server.local_addrs()[0];
+    let first = over_udp(address, &hello().option(10, b"a client"));
+    let (answer, cookie) = first.split_once(" cookie=").expect("a cookie");
+    assert_eq!((answer, &cookie[..24]), (HELLO, "6120636c69656e7401000000"));
+    let digit = |at: usize| u8::from_str_radix(&cookie[at..at + 2], 16).expect("hex");
+    let cookie: Vec<u8> = (0..48).step_by(2).map(digit).collect();
+    let known = hello().option(10, &cookie);
+    // Other sockets of ours reach other workers.
+    for _ in 0..8 {
+        assert_eq!(over_udp(address, &known), first);
+    }
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    stream.write_all(&framed(&known)).await.expect("writes");
+    assert_eq!(read_answer(&mut stream).await, first);
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
     let server = Server::start(config(&["0.0.0.0:0", "[::]:0"]), cell()).expect("starts");
     let ports: Vec<u16> = server.local_addrs().iter().map(SocketAddr::port).collect();

@@ -10,7 +10,7 @@ use super::{Fault, RECORD_FIXED_OCTETS};
 /// Option codes (IANA registry).
 pub(crate) const OPTION_NSID: u16 = 3;
 pub(crate) const OPTION_SUBNET: u16 = 8;
-const OPTION_COOKIE: u16 = 10;
+pub(crate) const OPTION_COOKIE: u16 = 10;
 /// Address families (IANA registry), as RFC 7871 uses them.
 const FAMILY_V4: u16 = 1;
 const FAMILY_V6: u16 = 2;
@@ -60,6 +60,11 @@ impl Subnet {
     /// The address octets as they were sent, to be echoed.
     pub fn sent(&self) -> &[u8] {
         &self.address[..octets_of(self.source_len).min(16)]
+    }
+
+    /// The address in sixteen octets, those of [`Subnet::sent`] first, zeros after them.
+    pub(crate) fn padded(&self) -> &[u8; 16] {
+        &self.address
     }
 
     fn read(option: &[u8]) -> Option<Self> {
@@ -138,7 +143,8 @@ impl<'a> Edns<'a> {
                 self.subnet = Some(Subnet::read(value).ok_or(Fault::Subnet)?);
             }
             OPTION_NSID => self.nsid = true,
-            OPTION_COOKIE => match value.len() {
+            // The first counts, whatever further ones say (RFC 7873, section 5.2).
+            OPTION_COOKIE if self.cookie.is_none() => match value.len() {
                 8 | 16..=40 => self.cookie = Some(value),
                 _ => return Err(Fault::Cookie),
             },

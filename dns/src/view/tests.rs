@@ -70,7 +70,7 @@ fn one_address_of_each_kind_is_answered_and_a_neutral_one_first() {
 #[test]
 fn settings_are_kept_within_their_bounds() {
     let bounded = |udp_octets_max, nsid: usize| {
-        let settings = Settings { udp_octets_max, nsid: vec![b'n'; nsid] };
+        let settings = Settings { udp_octets_max, nsid: vec![b'n'; nsid], ..Settings::default() };
         let view = View::build(&snapshot(), settings, &RandomState::new()).expect("a view");
         (view.settings.udp_octets_max, view.settings.nsid.len())
     };

@@ -9,7 +9,7 @@ use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use dns::{Settings, Transport, View};
+use dns::{Arrival, Settings, Transport, View};
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name, RData, Record};
@@ -328,9 +328,13 @@ impl Ask {
 
     pub(crate) fn answer_over(&self, view: &View, transport: Transport) -> String {
         let client: SocketAddr = RESOLVER.parse().expect("an address");
+        self.answer_to(view, Arrival { client, transport, now_s: 0 })
+    }
+
+    pub(crate) fn answer_to(&self, view: &View, arrival: Arrival) -> String {
         let mut out = [0; 65_535];
-        let octets = dns::respond(view, &self.packet(), client, transport, &mut out);
-        octets.map_or_else(|| "silence".to_owned(), |octets| text_of(&out[..octets]))
+        let handled = dns::answer::handle(view, &self.packet(), &arrival, &mut out);
+        handled.map_or_else(|| "silence".to_owned(), |handled| text_of(&out[..handled.octets]))
     }
 }
 
@@ -395,10 +399,15 @@ fn option_text(option: &EdnsOption) -> String {
             format!("ecs={ip}/{source}/{}", subnet.scope_prefix())
         }
         EdnsOption::NSID(id) => format!("nsid={}", String::from_utf8_lossy(id.as_ref())),
+        EdnsOption::Unknown(10, value) => format!("cookie={}", hex(value)),
         EdnsOption::Unknown(15, value) => {
             let code = u16::from_be_bytes([value[0], value[1]]);
             format!("ede={code}:{}", String::from_utf8_lossy(&value[2..]))
         }
         other => format!("{other:?}"),
     }
+}
+
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
