@@ -1,6 +1,9 @@
 //! Prints what a compilation and a decision cost over the embedded world table, in processor time.
 //!
-//! `cargo run --release -p steering --example lookup [SITES]`
+//! `cargo run --release -p steering --example lookup [SITES [LOOKUPS]]`
+//!
+//! Instructions a decision, from `callgrind_annotate --inclusive=yes` over the looked-up count:
+//! `valgrind --tool=callgrind --toggle-collect='lookup::decide_*' lookup 10 10000`
 
 #![allow(clippy::print_stdout, reason = "an example talks to the terminal")]
 #![allow(clippy::expect_used, reason = "an example stops at the first surprise")]
@@ -43,10 +46,12 @@ const PLACES: [(&str, &str, &str, i16, i16); 20] = [
 ];
 
 /// Look-ups a round; the best of five rounds is printed.
-const LOOKUPS: u32 = 2_000_000;
+const LOOKUPS_DEFAULT: u32 = 2_000_000;
 
 fn main() {
     let count = std::env::args().nth(1).map_or(10, |text| text.parse().expect("a number"));
+    let lookups = std::env::args().nth(2);
+    let lookups = lookups.map_or(LOOKUPS_DEFAULT, |text| text.parse().expect("a number"));
     let policy = policy(&PLACES[..count]);
     let (locales, load_ms) = timed(geo_data::LocaleTable::embedded);
     let (runs_v4, runs_v6) = locales.runs_count();
@@ -76,34 +81,51 @@ fn main() {
             compiled.leaves.len(),
             megabytes(compiled.memory_octets()),
         );
-        measure(compiled, &ServiceState::new(id, service, &Health::default()));
+        measure(compiled, &ServiceState::new(id, service, &Health::default()), lookups);
     }
     show_tiles(&map);
 }
 
-fn measure(map: &ServiceMap, state: &ServiceState) {
-    let ns = |next: fn(u64) -> Client| {
-        let (_, best_ms) = best_of(|| {
-            let mut sum = 0_u32;
-            for at in 0..LOOKUPS {
-                let random = u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let decision = decide(map, state, next(random ^ (random >> 29)));
-                sum = sum.wrapping_add(u32::from(decision.sites[0].0));
-            }
-            std::hint::black_box(sum)
-        });
-        best_ms * 1e6 / f64::from(LOOKUPS)
-    };
-    let v4 = ns(|random| {
+fn measure(map: &ServiceMap, state: &ServiceState, lookups: u32) {
+    let v4 = random_numbers(lookups).map(|random| {
         let [a, b, c, ..] = random.to_be_bytes();
         Client { ip: IpAddr::V4(Ipv4Addr::new(a, b, c, 0)), source_len: Some(24) }
     });
-    let v6 = ns(|random| {
-        let top = 0x2000_0000_0000_0000 | (random >> 3 & !0xff);
-        let ip = Ipv6Addr::from_bits(u128::from(top) << 64);
+    let v6 = |top: u64| {
+        let ip = Ipv6Addr::from_bits(u128::from(top & !0xff) << 64);
         Client { ip: IpAddr::V6(ip), source_len: Some(56) }
+    };
+    let anywhere_v6 = random_numbers(lookups).map(|random| v6((0x2000 << 48) | (random >> 3)));
+    // Clients are where the runs are: few random addresses of 2000::/3 are anybody's.
+    let starts: Vec<u64> = map.v6.iter().map(|run| run.first).collect();
+    let used_v6 = random_numbers(lookups).map(|random| {
+        let at = (u128::from(random) * starts.len() as u128) >> 64;
+        v6(starts[usize::try_from(at).expect("a place")])
     });
-    println!("  decide: {v4:.1} ns for random IPv4 subnets, {v6:.1} ns for IPv6");
+    let per_lookup = |clients: Vec<Client>| {
+        let (_, best_ms) = best_of(|| decide_all(map, state, &clients));
+        best_ms * 1e6 / f64::from(lookups)
+    };
+    println!(
+        "  decide: {:.1} ns for random IPv4 subnets, {:.1} ns for IPv6 in 2000::/3, {:.1} ns in its runs",
+        per_lookup(v4.collect()),
+        per_lookup(anywhere_v6.collect()),
+        per_lookup(used_v6.collect()),
+    );
+}
+
+/// Decides for each client. Not inlined, so that callgrind can count it alone.
+#[inline(never)]
+fn decide_all(map: &ServiceMap, state: &ServiceState, clients: &[Client]) -> u32 {
+    let first = |client: &Client| u32::from(decide(map, state, *client).sites[0].0);
+    std::hint::black_box(clients.iter().map(first).fold(0, u32::wrapping_add))
+}
+
+fn random_numbers(count: u32) -> impl Iterator<Item = u64> {
+    (0..count).map(|at| {
+        let random = u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        random ^ (random >> 29)
+    })
 }
 
 /// How many scopes it takes to cover all of IPv4: a resolver's cache entries for one name.

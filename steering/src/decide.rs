@@ -196,6 +196,20 @@ impl ServiceState {
         self.flags(site) & (FAILING | DOWN) != 0
     }
 
+    /// The answer to most clients of most services, which the long way would come to as well: one
+    /// site is wanted, nobody shares, nothing is ignored, and the best site is fit.
+    fn best(&self, leaf: &Leaf, scope_len: u8) -> Option<Decision> {
+        let &site = leaf.sites.first().filter(|_| self.sites_max == 1 && !leaf.is_split())?;
+        let flags = self.flags(site);
+        if self.is_panic || flags & (DRAINED | READY | DOWN) != READY {
+            return None;
+        }
+        let mut sites = [SiteId::default(); LEAF_SITES_MAX];
+        sites[0] = site;
+        let failing = flags & FAILING != 0;
+        Some(Decision { sites, len: 1, scope_len, reason: Reason::Best, failing })
+    }
+
     /// Neither ordered out nor guessed to be out.
     fn is_usable(&self, site: SiteId) -> bool {
         let flags = self.flags(site);
@@ -390,6 +404,9 @@ impl Queue {
 
 fn choose(map: &ServiceMap, state: &ServiceState, found: &Found<'_>) -> Decision {
     let leaf = found.leaf;
+    if let Some(decision) = state.best(leaf, found.scope_len) {
+        return decision;
+    }
     let queue = Queue::new(leaf, found.block, state);
     let mut taken = Taken { decision: Decision::empty(found.scope_len, Reason::Best), state };
     taken.take(queue.sites().iter().copied().filter(|&site| state.is_usable(site)));

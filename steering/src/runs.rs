@@ -3,16 +3,23 @@
 //! A run [A, B) is maximal, so the widest aligned block around x inside it is the exact and minimal
 //! ECS scope: 2^k addresses with k = min(msb(x ^ (A-1)), msb(x ^ B)). Two XORs and two leading-zero
 //! counts, no tree, and the blocks of all x are disjoint by construction.
+//!
+//! A policy over the whole world has a million runs a family, so they are packed: about two octets
+//! for a start ([`starts`]) and one for a leaf ([`leaf_column`]).
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::map::LeafId;
 
+mod directory;
+mod leaf_column;
+mod starts;
 #[cfg(test)]
 mod tests;
+mod travel;
 
-/// The most buckets of the look-up index, as a power of two: 256 KiB a table, a few runs in each.
-const BUCKET_BITS_MAX: u32 = 16;
+use leaf_column::LeafColumn;
+use starts::{Place, Starts};
 
 /// An address as the tables know it: `u32` for IPv4, the top 64 bits for IPv6.
 pub trait Key: Copy + Ord + Into<u64> + std::fmt::Debug {
@@ -20,10 +27,10 @@ pub trait Key: Copy + Ord + Into<u64> + std::fmt::Debug {
     const BITS: u32;
     /// The longest prefix at which leaves may differ: what resolvers send (/24 and /56).
     const TRUTH_LEN: u8;
-    /// Where the index's buckets begin: IPv6 in use lies in 2000::/3.
-    const BUCKETS_FROM: u64;
-    /// How many bits of address the buckets span.
-    const BUCKETS_SPAN_BITS: u32;
+    /// Where the directory begins: IPv6 in use lies in 2000::/3.
+    const DIRECTORY_FROM: u64;
+    /// How many bits of address the directory spans.
+    const DIRECTORY_BITS: u32;
     /// The key of this number.
     ///
     /// Numbers beyond the key's width become the greatest key.
@@ -33,8 +40,8 @@ pub trait Key: Copy + Ord + Into<u64> + std::fmt::Debug {
 impl Key for u32 {
     const BITS: Self = 32;
     const TRUTH_LEN: u8 = 24;
-    const BUCKETS_FROM: u64 = 0;
-    const BUCKETS_SPAN_BITS: Self = 32;
+    const DIRECTORY_FROM: u64 = 0;
+    const DIRECTORY_BITS: Self = 32;
     fn from_u64(number: u64) -> Self {
         Self::try_from(number).unwrap_or(Self::MAX)
     }
@@ -43,8 +50,8 @@ impl Key for u32 {
 impl Key for u64 {
     const BITS: u32 = 64;
     const TRUTH_LEN: u8 = 56;
-    const BUCKETS_FROM: Self = 0x2000_0000_0000_0000;
-    const BUCKETS_SPAN_BITS: u32 = 61;
+    const DIRECTORY_FROM: Self = 0x2000_0000_0000_0000;
+    const DIRECTORY_BITS: u32 = 61;
     fn from_u64(number: u64) -> Self {
         number
     }
@@ -72,6 +79,9 @@ pub enum RunsError {
     /// Strictly rising.
     #[error("run {0} does not start after the one before it")]
     NotRising(usize),
+    /// The address space is 32 or 64 bits wide.
+    #[error("run {0} starts past the end of the address space")]
+    PastEnd(usize),
     /// Indexes are 32 bits.
     #[error("the table has more than 2^32 runs")]
     TooMany,
@@ -79,36 +89,19 @@ pub enum RunsError {
 
 /// Sorted run starts and the leaf of each.
 ///
-/// Invariant: empty, or the first start is 0 and starts rise strictly; the index is of these starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Bare<K>")]
-#[serde(bound(deserialize = "K: Key + Deserialize<'de>"))]
+/// Invariant: empty, or the first start is 0 and starts rise strictly; as many leaves as starts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "travel::Bare")]
+#[serde(bound(deserialize = "K: Key"))]
 pub struct RunTable<K> {
-    starts: Vec<K>,
-    leaves: Vec<LeafId>,
-    /// By bucket, the run that its lowest address is in; one more at the end.
-    #[serde(skip_serializing)]
-    index: Vec<u32>,
-}
-
-/// A table as it travels: without its index, not yet checked.
-#[derive(Deserialize)]
-struct Bare<K> {
-    starts: Vec<K>,
-    leaves: Vec<LeafId>,
-}
-
-impl<K: Key> TryFrom<Bare<K>> for RunTable<K> {
-    type Error = RunsError;
-    fn try_from(bare: Bare<K>) -> Result<Self, RunsError> {
-        Self::new(bare.starts, bare.leaves)
-    }
+    starts: Starts<K>,
+    leaves: LeafColumn,
 }
 
 impl<K> Default for RunTable<K> {
     /// The empty table, in which nothing is found.
     fn default() -> Self {
-        Self { starts: Vec::new(), leaves: Vec::new(), index: Vec::new() }
+        Self { starts: Starts::default(), leaves: LeafColumn::default() }
     }
 }
 
@@ -140,25 +133,25 @@ fn msb(bits: u64) -> u32 {
 }
 
 impl<K: Key> RunTable<K> {
-    /// Checks the runs and builds their index.
+    /// Checks the runs and packs them.
     ///
     /// # Errors
     /// When the invariant does not hold.
+    #[expect(clippy::needless_pass_by_value, reason = "a maker gives its columns away")]
     pub fn new(starts: Vec<K>, leaves: Vec<LeafId>) -> Result<Self, RunsError> {
         if starts.len() != leaves.len() {
             return Err(RunsError::Uneven { starts: starts.len(), leaves: leaves.len() });
         }
-        let Some(&first) = starts.first() else {
-            return Ok(Self::default());
-        };
-        if first.into() != 0 {
+        if starts.first().is_some_and(|&first| first.into() != 0) {
             return Err(RunsError::NotFromZero);
         }
         if let Some(at) = starts.windows(2).position(|pair| pair[0] >= pair[1]) {
             return Err(RunsError::NotRising(at + 1));
         }
-        let index = index_of(&starts)?;
-        Ok(Self { starts, leaves, index })
+        if u32::try_from(starts.len()).is_err() {
+            return Err(RunsError::TooMany);
+        }
+        Ok(Self { starts: Starts::pack(&starts), leaves: LeafColumn::pack(&leaves) })
     }
 
     /// How many runs there are.
@@ -168,75 +161,63 @@ impl<K: Key> RunTable<K> {
 
     /// Whether there is no run, so that nothing is found.
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.starts.len() == 0
     }
 
     /// Every run in order.
-    pub fn iter(&self) -> impl Iterator<Item = Run<K>> {
-        (0..self.len()).map(|at| self.run(at))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Run<K>> {
+        Runs { table: self, next: self.starts.first_place(), end: self.len() }
     }
 
     /// The run that holds `x`; `None` in the empty table alone.
+    #[inline]
     pub fn find(&self, x: K) -> Option<Run<K>> {
-        Some(self.run(self.position(x)?))
+        Some(self.run(self.starts.place(x)?))
     }
 
     /// The runs from the one that holds `first` to the one that holds `last`.
     pub fn between(&self, first: K, last: K) -> impl ExactSizeIterator<Item = Run<K>> {
-        let range = match (self.position(first), self.position(last)) {
-            (Some(from), Some(to)) if from <= to => from..to + 1,
-            _ => 0..0,
-        };
-        range.map(|at| self.run(at))
+        let from = self.starts.place(first).unwrap_or_default();
+        let end = self.starts.place(last).map_or(0, |to| to.at + 1);
+        Runs { table: self, next: from, end: end.max(from.at) }
     }
 
     /// Octets of memory the table takes.
     pub fn memory_octets(&self) -> usize {
-        size_of_val(&*self.starts) + size_of_val(&*self.leaves) + size_of_val(&*self.index)
+        self.starts.memory_octets() + self.leaves.memory_octets()
     }
 
-    fn run(&self, at: usize) -> Run<K> {
-        let last = match self.starts.get(at + 1) {
-            Some(&next) => K::from_u64(next.into() - 1),
-            None => K::from_u64(last_of(K::BITS)),
-        };
-        Run { leaf: self.leaves[at], first: self.starts[at], last }
-    }
-
-    fn position(&self, x: K) -> Option<usize> {
-        let buckets = self.index.len().checked_sub(1)?;
-        let bucket = bucket_of::<K>(x.into(), shift_of::<K>(buckets));
-        let low = *self.index.get(bucket)? as usize;
-        let high = *self.index.get(bucket + 1)? as usize;
-        let later = self.starts.get(low + 1..=high)?;
-        Some(low + later.partition_point(|&start| start <= x))
+    #[inline]
+    fn run(&self, place: Place) -> Run<K> {
+        let (first, last) = self.starts.bounds(place);
+        let leaf = self.leaves.leaf(place.at);
+        Run { leaf, first: K::from_u64(first), last: K::from_u64(last) }
     }
 }
 
-/// `buckets` is a power of two.
-fn shift_of<K: Key>(buckets: usize) -> u32 {
-    K::BUCKETS_SPAN_BITS - buckets.trailing_zeros()
+/// Runs one after the other.
+struct Runs<'t, K> {
+    table: &'t RunTable<K>,
+    next: Place,
+    end: usize,
 }
 
-fn bucket_of<K: Key>(x: u64, shift: u32) -> usize {
-    let inside = x.saturating_sub(K::BUCKETS_FROM).min(last_of(K::BUCKETS_SPAN_BITS));
-    usize::try_from(inside >> shift).unwrap_or(usize::MAX)
-}
+impl<K: Key> Iterator for Runs<'_, K> {
+    type Item = Run<K>;
 
-fn index_of<K: Key>(starts: &[K]) -> Result<Vec<u32>, RunsError> {
-    let buckets = 1_usize << starts.len().ilog2().min(BUCKET_BITS_MAX);
-    let shift = shift_of::<K>(buckets);
-    let mut index = Vec::with_capacity(buckets + 1);
-    let mut at = 0_usize;
-    for bucket in 0..buckets as u64 {
-        // The first bucket also takes everything below it.
-        let low = if bucket == 0 { 0 } else { K::BUCKETS_FROM + (bucket << shift) };
-        while starts.get(at + 1).is_some_and(|&next| next.into() <= low) {
-            at += 1;
+    fn next(&mut self) -> Option<Run<K>> {
+        let place = self.next;
+        if place.at >= self.end {
+            return None;
         }
-        index.push(u32::try_from(at).map_err(|_| RunsError::TooMany)?);
+        self.next = self.table.starts.after(place);
+        Some(self.table.run(place))
     }
-    // The last bucket also takes everything above it.
-    index.push(u32::try_from(starts.len() - 1).map_err(|_| RunsError::TooMany)?);
-    Ok(index)
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.end.saturating_sub(self.next.at);
+        (left, Some(left))
+    }
 }
+
+impl<K: Key> ExactSizeIterator for Runs<'_, K> {}

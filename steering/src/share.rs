@@ -24,7 +24,8 @@ const LOG_SEGMENTS: usize = 1 << LOG_SEGMENT_BITS;
 /// log2(1 + i/256) in 1/2^24, from repeated squaring at compile time.
 static LOG_TABLE: [u32; LOG_SEGMENTS + 1] = log_table();
 
-/// A block of clients: its first address at the top of 64 bits, hashed.
+/// A block of clients: its first address at the top of 64 bits. It is hashed where somebody asks for
+/// a draw: most answers are shared by nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block(u64);
 
@@ -33,23 +34,23 @@ impl Block {
     /// same bits need not differ: a client has one family.
     pub(crate) fn new(top: u64, len: u8) -> Self {
         let mask = if len == 0 { 0 } else { u64::MAX << (64 - u32::from(len).min(64)) };
-        Self(mix(top & mask))
+        Self(top & mask)
     }
 
     /// A number that tells blocks apart, for spreading without weights.
     pub(crate) fn spread(self, count: usize) -> usize {
-        let wide = u128::from(self.0) * count as u128;
+        let wide = u128::from(mix(self.0)) * count as u128;
         usize::try_from(wide >> 64).unwrap_or(0)
     }
 
     /// Whether this block is among the shifted. Nested: what is shifted at 10 % is so at 20 %.
     pub(crate) fn is_shifted(self, seed: u32, share_bp: u16) -> bool {
-        let draw = mix(self.0 ^ SHIFT_SALT ^ u64::from(seed)) >> 32;
+        let draw = mix(mix(self.0) ^ SHIFT_SALT ^ u64::from(seed)) >> 32;
         draw * SHARE_BP_MAX < u64::from(share_bp) << 32
     }
 
     fn draw(self, seed: u32) -> u64 {
-        mix(self.0 ^ (u64::from(seed) << 32 | u64::from(seed)))
+        mix(mix(self.0) ^ (u64::from(seed) << 32 | u64::from(seed)))
     }
 }
 
