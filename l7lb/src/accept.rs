@@ -154,7 +154,7 @@ async fn serve(
 ) {
     let Ok(local) = prepare(&socket) else { return };
     let first = timeout(door.limits.head_deadline, open(socket, acceptor));
-    let Ok(Ok(Opened { transport, held, protocol })) = first.await else { return };
+    let Ok(Ok(Opened { transport, held, protocol, server_name })) = first.await else { return };
     let scheme = match transport {
         Transport::Plain(_) => Scheme::Http,
         Transport::Tls(_) => Scheme::Https,
@@ -163,7 +163,7 @@ async fn serve(
         transport,
         held,
         protocol,
-        connection: Connection { peer, local, scheme },
+        connection: Connection { peer, local, scheme, server_name },
         limits: door.limits,
         ledger: Arc::clone(&door.ledger),
     });
@@ -188,6 +188,7 @@ struct Opened {
     transport: Transport,
     held: Vec<u8>,
     protocol: Protocol,
+    server_name: Option<Box<str>>,
 }
 
 /// TLS, when it is spoken here, and the first octets. The caller holds the deadline.
@@ -195,11 +196,12 @@ async fn open(socket: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<Op
     let Some(acceptor) = acceptor else {
         let mut transport = Transport::Plain(socket);
         let (held, protocol) = first_octets(&mut transport).await?;
-        return Ok(Opened { transport, held, protocol });
+        return Ok(Opened { transport, held, protocol, server_name: None });
     };
     let stream = acceptor.accept(socket).await?;
     let (_, session) = stream.get_ref();
     let by_alpn = session.alpn_protocol() == Some(b"h2");
+    let server_name = session.server_name().map(Box::from);
     let mut transport = Transport::Tls(Box::new(stream));
     let (held, spoken) = first_octets(&mut transport).await?;
     // The handshake has settled the protocol; who then speaks another one is refused by its parser.
@@ -208,7 +210,7 @@ async fn open(socket: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<Op
         (true, Protocol::Http1) => return Err(io::ErrorKind::InvalidData.into()),
         (false, _) => Protocol::Http1,
     };
-    Ok(Opened { transport, held, protocol })
+    Ok(Opened { transport, held, protocol, server_name })
 }
 
 /// Reads until it is clear whether the client's first octets are HTTP/2's preface.

@@ -3,10 +3,12 @@
 //! Pingora reads requests through this wrapper. On HTTP/1 it holds octets back until a head is
 //! complete and passes `head`'s judgement, cuts heads that are too slow or too large with a proper
 //! answer, and never hands over octets of the next request before the current one is finished; so
-//! pipelining works and nothing is left to Pingora's lenient parser. On HTTP/2 it only passes
-//! octets. It also samples the client's round-trip time, because here the descriptor is certainly
+//! pipelining works and nothing is left to Pingora's lenient parser. On HTTP/2 it passes
+//! octets while they are no flood. It also samples the client's round-trip time, because here the descriptor is certainly
 //! the client's. Invariant: what Pingora reads between two `next_request` calls is one request.
 
+mod frames;
+mod http2;
 mod pace;
 mod refusal;
 
@@ -30,8 +32,8 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use self::pace::Pace;
-pub(crate) use self::pace::PaceLimits;
+use self::frames::Frames;
+pub(crate) use self::pace::{Pace, PaceLimits};
 use self::refusal::Refusal;
 use crate::chunk::Chunks;
 use crate::head::{Fault, Framing, Head, HeadLimits, HeadScan};
@@ -53,6 +55,8 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// Whether there is TLS in between.
     pub(crate) scheme: Scheme,
+    /// The name that the client opened it for (SNI), lower case.
+    pub(crate) server_name: Option<Box<str>>,
 }
 
 /// Limits of the wrapper.
@@ -79,8 +83,10 @@ enum Phase {
     Done,
     /// An answer to a bad request is being written; then lingering until the client closes.
     Refuse(Box<Refusal>),
-    /// Everything passes: HTTP/2, or HTTP/1 that asked for an upgrade.
+    /// Everything passes: HTTP/1 that asked for an upgrade.
     Through,
+    /// HTTP/2: everything passes as long as its frames are no flood.
+    Frames(Box<Frames>),
     /// Refused and closed.
     Closed,
 }
@@ -134,7 +140,9 @@ impl ClientIo {
         let ClientIoParts { transport, held, protocol, connection, limits, ledger } = parts;
         let (phase, alpn) = match protocol {
             Protocol::Http1 => (Phase::Head(HeadScan::default()), None),
-            Protocol::Http2 => (Phase::Through, Some(ALPN::H2)),
+            Protocol::Http2 => {
+                (Phase::Frames(Box::new(Frames::new(Instant::now()))), Some(ALPN::H2))
+            }
         };
         let peer = connection.peer;
         let this = Self {
@@ -420,6 +428,7 @@ impl AsyncRead for ClientIo {
                 }
                 Poll::Ready(Ok(()))
             }
+            Phase::Frames(_) => this.poll_frames(cx, buf),
             Phase::Head(_) | Phase::Length(_) | Phase::Chunked(_) | Phase::Closed => {
                 Poll::Ready(Ok(()))
             }
@@ -433,7 +442,9 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.transport.write(cx, octets)
+        let written = self.transport.write(cx, octets);
+        self.note_written(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -449,7 +460,9 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.transport.write_vectored(cx, octets)
+        let written = self.transport.write_vectored(cx, octets);
+        self.note_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

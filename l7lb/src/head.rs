@@ -83,6 +83,8 @@ pub(crate) enum Fault {
     Slow,
     /// The body came too slowly.
     SlowBody,
+    /// More HTTP/2 frames that cost us and not the client than any honest one sends.
+    Flood,
 }
 
 impl Fault {
@@ -93,6 +95,7 @@ impl Fault {
             Self::Slow | Self::SlowBody => 408,
             Self::TargetTooLong => 414,
             Self::Expect => 417,
+            Self::Flood => 429,
             Self::TooLarge => 431,
             Self::TransferEncoding => 501,
             Self::Version => 505,
@@ -120,6 +123,7 @@ impl Fault {
             Self::Chunk => "bad-chunk",
             Self::Slow => "head-too-slow",
             Self::SlowBody => "body-too-slow",
+            Self::Flood => "frame-flood",
         }
     }
 }

@@ -6,6 +6,7 @@
 //! answers fast enough wins this race (one upgrade in seven on loopback). Holding the head back
 //! until the first read makes the answer come after the word, always.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,13 +20,15 @@ use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSo
 use pingora_core::{Error, ErrorType, OrErr, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 /// Makes such connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpgradeConnector {
     /// Time for one.
     pub(crate) within: Duration,
+    /// Time from the sent head to the first octet of the answer; the tunnel behind it has none.
+    pub(crate) answer_within: Duration,
 }
 
 #[async_trait]
@@ -38,7 +41,8 @@ impl L4Connect for UpgradeConnector {
             return Error::e_explain(ErrorType::ConnectTimedout, "connecting for an upgrade");
         };
         let socket = connected.or_err(ErrorType::ConnectError, "connecting for an upgrade")?;
-        let held = HeldHead { socket, held: Vec::new(), phase: Phase::Holding };
+        let answer_by = Some(Box::pin(sleep(self.answer_within)));
+        let held = HeldHead { socket, held: Vec::new(), phase: Phase::Holding, answer_by };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(held))))
     }
 }
@@ -58,9 +62,22 @@ struct HeldHead {
     socket: TcpStream,
     held: Vec<u8>,
     phase: Phase,
+    /// Runs until the first octet of the answer.
+    answer_by: Option<Pin<Box<Sleep>>>,
 }
 
 impl HeldHead {
+    fn poll_answer(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if read.is_ready() {
+            self.answer_by = None;
+        } else if let Some(answer_by) = &mut self.answer_by {
+            ready!(answer_by.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
             let count = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.held))?;
@@ -81,7 +98,7 @@ impl AsyncRead for HeldHead {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.phase {
-            Phase::Open => Pin::new(&mut self.socket).poll_read(cx, buf),
+            Phase::Open => self.poll_answer(cx, buf),
             Phase::Holding => {
                 // Whoever waits beside this read gets its turn before an answer can be here.
                 self.phase = Phase::Sending;
@@ -90,7 +107,7 @@ impl AsyncRead for HeldHead {
             }
             Phase::Sending => {
                 ready!(self.poll_send(cx))?;
-                Pin::new(&mut self.socket).poll_read(cx, buf)
+                self.poll_answer(cx, buf)
             }
         }
     }

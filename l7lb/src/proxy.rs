@@ -23,7 +23,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use self::answer::Reason;
 use self::walk::Walk;
 use crate::access_log::{Record, rfc3339};
-use crate::client_io::connection_of;
+use crate::client_io::{Pace, PaceLimits, connection_of};
 use crate::clock::{self, Clock};
 use crate::endpoint::Outcome;
 use crate::forward::{self, Hop, Trust};
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) site_header: Option<http::HeaderValue>,
     /// Time limits.
     pub(crate) origin: OriginLimits,
+    /// Of HTTP/2 uploads; those of HTTP/1 are judged in `client_io`.
+    pub(crate) pace: PaceLimits,
 }
 
 /// The proxy.
@@ -127,6 +129,10 @@ impl Proxy {
             method: request.method.as_str(),
             headers: &request.headers,
         });
+        let asked = connection.server_name.as_deref().filter(|name| **name != *walk.host);
+        if asked.is_some_and(|name| walk.view.is_misdirected(name, &walk.host)) {
+            return Err(Reason::Misdirected);
+        }
         if walk.found.is_some() { Ok(()) } else { Err(Reason::NoRoute) }
     }
 
@@ -177,20 +183,21 @@ impl Proxy {
             peer.group_key = 1;
             peer.options.max_h2_streams = 100;
         }
-        let timeouts = walk.rule().map(|rule| (rule.backend_timeout_ms, rule.request_timeout_ms));
-        let (backend, request) = timeouts.unwrap_or_default();
-        let limit = [backend, request].into_iter().flatten().filter(|&ms| ms > 0).min();
-        let limit = limit.map(|ms| Duration::from_millis(u64::from(ms)));
-        let idle = if upgrade { UPGRADED_IDLE } else { self.shared.origin.read };
-        let connect = self.shared.origin.connect;
-        let connect = limit.map_or(connect, |limit| limit.min(connect));
-        if upgrade {
-            peer.options.custom_l4 = Some(Arc::new(UpgradeConnector { within: connect }));
+        let answer_within =
+            walk.attempt_limit(walk.waiting_since).unwrap_or(self.shared.origin.read);
+        let connect = self.shared.origin.connect.min(answer_within);
+        let (read, write) = if upgrade {
+            let connector = UpgradeConnector { within: connect, answer_within };
+            peer.options.custom_l4 = Some(Arc::new(connector));
             peer.group_key = 2;
-        }
+            // The answer to an upgrade ends with its head; the tunnel behind it has no deadline.
+            (UPGRADED_IDLE, UPGRADED_IDLE)
+        } else {
+            (answer_within, self.shared.origin.read)
+        };
         peer.options.connection_timeout = Some(connect);
-        peer.options.read_timeout = Some(limit.unwrap_or(idle));
-        peer.options.write_timeout = Some(idle);
+        peer.options.read_timeout = Some(read);
+        peer.options.write_timeout = Some(write);
         peer.options.idle_timeout = Some(ORIGIN_IDLE);
         Ok(Box::new(peer))
     }
@@ -219,11 +226,15 @@ impl ProxyHttp for Proxy {
             session.set_read_timeout(Some(UPGRADED_IDLE));
             session.set_write_timeout(Some(UPGRADED_IDLE));
         }
+        if session.req_header().version == Version::HTTP_2 && !session.is_body_empty() {
+            walk.upload = upload_pace(&session.req_header().headers, walk.started);
+        }
         if let Err(reason) = self.route(session, walk) {
             walk.reason = reason;
             answer::refuse(session, walk, &self.shared).await?;
             return Ok(true);
         }
+        walk.set_deadline();
         if let Some((status, to)) = walk.redirected() {
             walk.reason = Reason::Redirect;
             answer::redirect(session, walk, &self.shared, (status, &to)).await?;
@@ -240,6 +251,10 @@ impl ProxyHttp for Proxy {
     async fn upstream_peer(&self, session: &mut Session, walk: &mut Walk) -> Result<Box<HttpPeer>> {
         walk.settled = false;
         walk.waiting_since = clock::instant();
+        if walk.is_overdue(walk.waiting_since) {
+            walk.reason = Reason::OriginTimeout;
+            return Err(Error::new_in(ErrorType::HTTPStatus(walk.reason.status())));
+        }
         match self.choose(walk) {
             Ok(protocol) => self.peer(walk, protocol, session.is_upgrade_req()),
             Err(reason) => {
@@ -290,15 +305,42 @@ impl ProxyHttp for Proxy {
     /// piece has been passed on.
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _end_of_stream: bool,
         walk: &mut Walk,
     ) -> Result<()> {
-        if body.is_some() {
-            walk.waiting_since = clock::instant();
+        let Some(piece) = body else { return Ok(()) };
+        walk.waiting_since = clock::instant();
+        if walk.is_overdue(walk.waiting_since) && !session.is_upgrade_req() {
+            // The client took too long, not the endpoint.
+            walk.settled = true;
+            return Err(Error::new_up(ErrorType::ReadTimedout));
+        }
+        let is_slow = walk.upload.as_mut().is_some_and(|pace| {
+            let now = tokio::time::Instant::from_std(walk.waiting_since);
+            pace.feed(now, piece.len());
+            pace.starve(now, &self.shared.pace).is_zero()
+        });
+        if is_slow && !answer::has_begun(session) {
+            return Err(Error::new_down(ErrorType::ReadTimedout));
         }
         Ok(())
+    }
+
+    /// A total is a total: an origin that keeps sending does not get more time for it.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        walk: &mut Walk,
+    ) -> Result<Option<Duration>> {
+        let timed = walk.deadline.is_some() && !session.is_upgrade_req();
+        if timed && walk.is_overdue(clock::instant()) {
+            return Err(Error::new_up(ErrorType::ReadTimedout));
+        }
+        Ok(None)
     }
 
     async fn response_filter(
@@ -360,7 +402,9 @@ impl ProxyHttp for Proxy {
             error.set_retry(false);
             return error;
         }
-        let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+        let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+            || cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut);
         walk.reason = if timed_out { Reason::OriginTimeout } else { Reason::OriginBroke };
         // A kept connection that the origin closed just now says nothing about the origin: the
         // next attempt may go to the same endpoint.
@@ -457,6 +501,14 @@ fn record<'a>(
         retries: walk.retries,
         reason: walk.reason.code(),
     }
+}
+
+/// The pace of an HTTP/2 upload from its head on. A gRPC client may stream messages as rarely as it
+/// likes; only the time between two of them is limited, by the origin's read timeout.
+fn upload_pace(headers: &http::HeaderMap, now: Instant) -> Option<Pace> {
+    let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let grpc = kind.is_some_and(|kind| kind.starts_with(b"application/grpc"));
+    (!grpc).then(|| Pace::since(tokio::time::Instant::from_std(now)))
 }
 
 fn duration_us(started: Instant) -> u64 {

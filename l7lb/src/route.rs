@@ -195,6 +195,11 @@ impl RouteTable {
         table.find(request, listener).or_else(default)
     }
 
+    /// Whether two names belong to the same TLS listener.
+    pub(crate) fn same_tls_listener(&self, one: &str, other: &str) -> bool {
+        self.https.listeners.of(one) == self.https.listeners.of(other)
+    }
+
     /// A rule by its index.
     pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {
         self.rules.get(index as usize)

@@ -1,8 +1,10 @@
 //! Certificates by server name, swapped with the view.
 //!
 //! The resolver asks the current view at each handshake, so a new Secret is served to the next
-//! client and nobody is cut off. A Secret that cannot be used is left out with a warning and the
-//! others stay. Keys never appear in messages.
+//! client and nobody is cut off. An edit that makes a Secret unusable changes nothing but a warning:
+//! the certificate before it is kept; a Secret that never was usable is left out. A client without
+//! a server name, or with one that no document names, gets the certificate of a listener for every
+//! host, and where there is none the handshake is refused (`access_denied`). Keys never appear in messages.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -44,14 +46,15 @@ pub(crate) struct Certificates {
     suffix: HashMap<Box<str>, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
     /// By Secret, so that a reload parses only what has changed.
-    loaded: HashMap<ObjectRef, Loaded>,
+    loaded: HashMap<ObjectRef, Option<Loaded>>,
 }
 
 /// A Secret as parsed, with what it was parsed from.
+#[derive(Clone)]
 struct Loaded {
     certificate_pem: Arc<[u8]>,
     key_pem: Arc<[u8]>,
-    key: Option<Arc<CertifiedKey>>,
+    key: Arc<CertifiedKey>,
 }
 
 impl fmt::Debug for Certificates {
@@ -138,8 +141,8 @@ struct Loader<'a> {
     secrets: HashMap<&'a ObjectRef, &'a TlsSecret>,
     before: &'a Certificates,
     warnings: &'a mut Vec<Warning>,
-    /// Each Secret is parsed once, whatever it is used for.
-    loaded: HashMap<ObjectRef, Loaded>,
+    /// Each Secret is parsed once, whatever it is used for; `None` is one without a usable key.
+    loaded: HashMap<ObjectRef, Option<Loaded>>,
 }
 
 impl Loader<'_> {
@@ -149,7 +152,7 @@ impl Loader<'_> {
             return None;
         }
         if let Some(known) = self.loaded.get(secret) {
-            return known.key.clone();
+            return known.as_ref().map(|known| Arc::clone(&known.key));
         }
         let Some(&found) = self.secrets.get(secret) else {
             self.warn(&user.origin, format!("no Secret `{secret}` of type kubernetes.io/tls"));
@@ -158,22 +161,28 @@ impl Loader<'_> {
         let same = |old: &&Loaded| {
             old.certificate_pem == found.certificate_pem && old.key_pem == found.key_pem
         };
-        let kept = self.before.loaded.get(secret).filter(same).and_then(|old| old.key.clone());
-        let key = kept.or_else(|| match parse(found) {
-            Ok(key) => Some(Arc::new(key)),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                let cause = cause.unwrap_or_default();
-                let text = format!("the Secret `{secret}` is not used: {error}{cause}");
-                self.warn(&found.meta.origin, text);
-                None
-            }
-        });
-        let loaded = Loaded {
-            certificate_pem: Arc::clone(&found.certificate_pem),
-            key_pem: Arc::clone(&found.key_pem),
-            key: key.clone(),
+        let before = self.before.loaded.get(secret).and_then(Option::as_ref);
+        let loaded = match before.filter(same) {
+            Some(same) => Some(same.clone()),
+            None => match parse(found) {
+                Ok(key) => Some(Loaded {
+                    certificate_pem: Arc::clone(&found.certificate_pem),
+                    key_pem: Arc::clone(&found.key_pem),
+                    key: Arc::new(key),
+                }),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                    let cause = cause.unwrap_or_default();
+                    let instead = before.map_or("", |_| "; the certificate before it is kept");
+                    let text =
+                        format!("the Secret `{secret}` is not used: {error}{cause}{instead}");
+                    self.warn(&found.meta.origin, text);
+                    // What was parsed stays beside its own text, so that the fault is said again.
+                    before.cloned()
+                }
+            },
         };
+        let key = loaded.as_ref().map(|loaded| Arc::clone(&loaded.key));
         self.loaded.insert(secret.clone(), loaded);
         key
     }

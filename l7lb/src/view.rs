@@ -91,6 +91,15 @@ impl GatewayView {
         let certificates = Certificates::compile(objects, &before.certificates, &mut warnings);
         (Self { routes, clusters, certificates, endpoints }, warnings)
     }
+
+    /// Whether a request for `host` must not be answered on a TLS connection that was opened for
+    /// `server_name`: the name has another certificate or belongs to another listener, whose rules
+    /// about who may connect could differ (Gateway API, RFC 9110 section 15.5.20).
+    pub(crate) fn is_misdirected(&self, server_name: &str, host: &str) -> bool {
+        let certificate = |name| self.certificates.find(Some(name)).map(Arc::as_ptr);
+        certificate(server_name) != certificate(host)
+            || !self.routes.same_tls_listener(server_name, host)
+    }
 }
 
 fn slices_by_service(slices: &[EndpointSlice]) -> HashMap<&ObjectRef, Vec<&EndpointSlice>> {

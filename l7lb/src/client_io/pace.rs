@@ -25,6 +25,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// The clock runs from now on; every moment counts as waiting until the first piece.
+    pub(crate) fn since(now: Instant) -> Self {
+        Self { since: Some(now), ..Self::default() }
+    }
+
     /// Nothing is there: how long it may stay so.
     pub(crate) fn starve(&mut self, now: Instant, limits: &PaceLimits) -> Duration {
         let since = *self.since.get_or_insert(now);

@@ -28,6 +28,9 @@ pub(crate) enum Reason {
     Refused(Fault),
     /// No rule matches.
     NoRoute,
+    /// The connection was opened for another name, whose certificate or listener is not this
+    /// host's (RFC 9110, section 15.5.20).
+    Misdirected,
     /// The rule names no backend that exists.
     BadBackend,
     /// The backend has no endpoint.
@@ -53,6 +56,7 @@ impl Reason {
             Self::Redirect => 302,
             Self::Refused(fault) => fault.status(),
             Self::NoRoute => 404,
+            Self::Misdirected => 421,
             Self::BadBackend | Self::Internal => 500,
             Self::NoEndpoints => 503,
             Self::ConnectFailed | Self::OriginBroke => 502,
@@ -68,6 +72,7 @@ impl Reason {
             Self::Redirect => "redirect",
             Self::Refused(fault) => fault.code(),
             Self::NoRoute => "no-route",
+            Self::Misdirected => "misdirected",
             Self::BadBackend => "bad-backend",
             Self::NoEndpoints => "no-endpoints",
             Self::ConnectFailed => "connect-failed",

@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
 use super::answer::Reason;
+use crate::client_io::Pace;
 use crate::endpoint::Lease;
 use crate::ledger::InFlight;
 use crate::rewrite::{self, Location};
@@ -18,6 +19,8 @@ use crate::view::GatewayView;
 pub(crate) struct Walk {
     pub(crate) view: Arc<GatewayView>,
     pub(crate) started: Instant,
+    /// When the rule's `timeouts.request` ends; all attempts and both bodies share it.
+    pub(crate) deadline: Option<Instant>,
     /// When the current attempt began, or the last piece of its body was passed on.
     pub(crate) waiting_since: Instant,
     pub(crate) peer: SocketAddr,
@@ -48,6 +51,8 @@ pub(crate) struct Walk {
     pub(crate) backend_us: Option<u32>,
     pub(crate) status: u16,
     pub(crate) reason: Reason,
+    /// The pace of an HTTP/2 upload.
+    pub(crate) upload: Option<Pace>,
     _in_flight: InFlight,
 }
 
@@ -58,6 +63,7 @@ impl Walk {
         Self {
             view,
             started: now,
+            deadline: None,
             waiting_since: now,
             peer: SocketAddr::new(nowhere, 0),
             client: nowhere,
@@ -79,6 +85,7 @@ impl Walk {
             backend_us: None,
             status: 0,
             reason: Reason::Forwarded,
+            upload: None,
             _in_flight: in_flight,
         }
     }
@@ -86,6 +93,27 @@ impl Walk {
     /// The rule, once found.
     pub(crate) fn rule(&self) -> Option<&Rule> {
         self.view.routes.rule(self.found?.rule)
+    }
+
+    /// Sets the deadline from the rule; 0 switches the timeout off (Gateway API).
+    pub(crate) fn set_deadline(&mut self) {
+        let limit_ms = self.rule().and_then(|rule| rule.request_timeout_ms).filter(|&ms| ms > 0);
+        self.deadline =
+            limit_ms.and_then(|ms| self.started.checked_add(Duration::from_millis(u64::from(ms))));
+    }
+
+    /// How long the next attempt may wait for its origin: the rule's `timeouts.backendRequest`, but
+    /// no longer than the request has left.
+    pub(crate) fn attempt_limit(&self, now: Instant) -> Option<Duration> {
+        let attempt_ms = self.rule().and_then(|rule| rule.backend_timeout_ms).filter(|&ms| ms > 0);
+        let attempt = attempt_ms.map(|ms| Duration::from_millis(u64::from(ms)));
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        attempt.into_iter().chain(left).min()
+    }
+
+    /// Whether the request has used up its time.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
     /// Status and location when the rule redirects.

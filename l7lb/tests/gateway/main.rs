@@ -10,10 +10,12 @@
 mod balance;
 mod client;
 mod drain;
+mod flood;
 mod forwarding;
 mod hostile;
 mod http2;
 mod origin;
 mod routing;
+mod timeouts;
 mod tls;
 mod world;

@@ -178,21 +178,6 @@ async fn each_way_to_have_no_answer_has_its_status_and_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn timeouts_of_a_rule_answer_504() {
-    let origin = Origin::start("one").await;
-    let mut objects = GatewayObjects::default();
-    add_service(&mut objects, "one", &[origin.address]);
-    let mut hasty = rule("/", "one", vec![]);
-    hasty.request_timeout_ms = Some(50);
-    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
-    objects.http_routes.push(route("r", vec![], vec![hasty]));
-    let world = start(config(), &objects);
-    let response = get(world.http, "a.example", "/slow?ms=5000").await;
-    assert_eq!(response.body, "504 origin-timeout\n");
-    assert_eq!(get(world.http, "a.example", "/").await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn documents_of_other_sites_are_left_out() {
     let origin = Origin::start("one").await;
     let mut objects = hello(&[origin.address]);

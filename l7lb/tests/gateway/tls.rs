@@ -113,8 +113,21 @@ async fn a_new_secret_is_served_to_the_next_client_and_cuts_nobody() {
     assert_eq!(served(&stream), new_der);
     assert_eq!(Http1::over(stream).get("a.example", "/").await.unwrap().status, 200);
     assert_eq!(before.get("a.example", "/").await.unwrap().status, 200);
-    // A broken Secret is named; what it was for has no certificate, and everything else goes on.
+    // A broken Secret is named at each reload, and the certificate before it is served.
     objects.tls_secrets[0].key_pem = b"broken".as_slice().into();
+    for _ in 0..2 {
+        let warnings = world.gateway.reload(&objects);
+        assert_eq!(
+            warnings[0].text,
+            "the Secret `default/one` is not used: `tls.key` holds no usable private key; the \
+             certificate before it is kept"
+        );
+        assert_eq!(warnings.len(), 1);
+        let stream = connect(https, "a.example", &roots, &[]).await.unwrap();
+        assert_eq!(served(&stream), new_der);
+    }
+    // A Secret that is gone takes its certificate with it.
+    objects.tls_secrets.clear();
     assert_eq!(world.gateway.reload(&objects).len(), 1);
     assert!(connect(https, "a.example", &roots, &[]).await.is_err());
     assert_eq!(before.get("a.example", "/").await.unwrap().status, 200);
@@ -129,4 +142,41 @@ async fn plain_http_on_the_tls_port_and_silence_are_cut() {
     let answer = crate::client::raw(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(!answer.contains("HTTP"), "{answer}");
     assert_eq!(crate::client::raw(address, b"").await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_another_certificate_is_misdirected() {
+    let origin = Origin::start("one").await;
+    let mut objects = hello(&[origin.address]);
+    let (one, one_der) = secret("one", &["a.example"]);
+    let (wild, wild_der) = secret("wild", &["*.b.example"]);
+    objects.tls_secrets.extend([one, wild]);
+    objects.ingresses[0].tls = vec![
+        ingress_tls(vec![exact("a.example")], "one"),
+        ingress_tls(vec![suffix("b.example")], "wild"),
+    ];
+    let (world, https) = start_tls(&objects);
+    let roots = [one_der, wild_der];
+    let stream = connect(https, "x.b.example", &roots, &["h2"]).await.unwrap();
+    let mut client = Http2::over(stream).await;
+    // The same certificate serves another name too; a name that has its own does not.
+    for (uri, status) in [
+        ("https://x.b.example/", 200),
+        ("https://X.b.example:443/", 200),
+        ("https://y.b.example/", 200),
+        ("https://a.example/", 421),
+        ("https://c.example/", 421),
+        ("https://x.b.example/", 200),
+    ] {
+        let response = client.request("GET", uri, &[]).await.unwrap();
+        assert_eq!(response.status, status, "{uri}");
+    }
+    let stream = connect(https, "a.example", &roots, &["http/1.1"]).await.unwrap();
+    let mut client = Http1::over(stream);
+    let response = client.get("x.b.example", "/").await.unwrap();
+    assert_eq!(response.body, "421 misdirected\n");
+    assert_eq!(client.get("a.example", "/").await.unwrap().status, 200);
+    assert_eq!(origin.hits(), 5);
+    let lines = world.log.wait(8).await;
+    assert_eq!(lines.iter().filter(|line| line["reason"] == "misdirected").count(), 3);
 }
