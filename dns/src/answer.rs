@@ -268,6 +268,11 @@ impl<'v> Walk<'v, '_, '_> {
             RecordType::ANY => None,
             _ => zones.set(node, record_type),
         };
+        if let (Some(set), Some(service)) = (wanted, node.service())
+            && set.is_hinted()
+        {
+            return self.steer_hints(service, set, current.owner);
+        }
         if let Some(set) = wanted {
             // A DNAME that is asked for may have led here, and a set must not stand there twice.
             if record_type == RecordType::DNAME

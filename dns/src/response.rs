@@ -213,6 +213,33 @@ impl<'o> Response<'o> {
         Ok(rdata_at)
     }
 
+    /// Writes one record of the answer section from the parts of its rdata.
+    pub(crate) fn put_parts(
+        &mut self,
+        owner: u16,
+        head: Head,
+        parts: [&[u8]; 5],
+    ) -> Result<(), Full> {
+        let (start, mut end) = (self.at, self.put_record(Section::Answer, owner, head, &[])?);
+        for part in parts {
+            let place =
+                self.out.get_mut(end..end + part.len()).filter(|_| end + part.len() <= self.limit);
+            let Some(place) = place else {
+                self.at = start;
+                self.counts[Section::Answer as usize] -= 1;
+                return Err(Full);
+            };
+            place.copy_from_slice(part);
+            end += part.len();
+        }
+        let length = u16::try_from(end - start - 12).map_err(|_| Full)?.to_be_bytes();
+        if let Some(place) = self.out.get_mut(start + 10..start + 12) {
+            place.copy_from_slice(&length);
+        }
+        self.at = end;
+        Ok(())
+    }
+
     /// Writes an address record.
     pub(crate) fn put_address(&mut self, owner: u16, ttl_s: u32, ip: IpAddr) -> Result<(), Full> {
         match ip {

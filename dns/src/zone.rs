@@ -6,6 +6,7 @@
 //! goes on from label to label, so every octet is hashed once. What it finds is an enum, and what to write for each is `answer`'s affair.
 
 mod build;
+mod hints;
 
 use model::record::RecordType;
 use model::service::ServiceId;
@@ -42,6 +43,7 @@ pub(crate) struct ZoneSet {
     nodes: Vec<Node>,
     sets: Vec<Set>,
     glue: Vec<Glue>,
+    hints: Vec<hints::Cuts>,
     octets: Vec<u8>,
     patches: Vec<u32>,
     /// Bit `n` is set when some apex has `n` labels.
@@ -111,6 +113,15 @@ pub(crate) struct Set {
     body: Span,
     patches: Span,
     glue: Span,
+    /// Of a steered name's HTTPS or SVCB set, when some record of it is answered with hints.
+    hints: Span,
+}
+
+impl Set {
+    /// Whether the answer depends on which sites are chosen.
+    pub(crate) fn is_hinted(&self) -> bool {
+        self.hints.len > 0
+    }
 }
 
 /// An address set that goes with an NS set.

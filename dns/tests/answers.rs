@@ -72,7 +72,7 @@ fn case_is_kept_and_does_not_matter() {
 fn a_steered_name_keeps_its_other_types() {
     check(
         &ask("hello.edge.example", RecordType::HTTPS),
-        &format!("NOERROR aa\nhello.edge.example. 30 HTTPS 1 .\n{NS}"),
+        "NOERROR aa\nhello.edge.example. 30 HTTPS 1 . ipv4hint=198.51.100.1",
     );
     check(&ask("hello.edge.example", RecordType::TXT), &format!("NOERROR aa\n{SOA}"));
     // No site of the pool has IPv6: that holds for everybody.

@@ -61,6 +61,7 @@ impl ZoneSet {
             nodes: Vec::new(),
             sets: Vec::new(),
             glue: Vec::new(),
+            hints: Vec::new(),
             octets: Vec::new(),
             patches: Vec::new(),
             apex_labels: 0,
@@ -74,6 +75,7 @@ impl ZoneSet {
         set.link()?;
         set.settle_authority(policy)?;
         set.gather_glue()?;
+        set.gather_hints()?;
         Ok(set)
     }
 
@@ -279,6 +281,7 @@ impl ZoneSet {
             body: span(body_start, self.octets.len())?,
             patches: span(patches_start, self.patches.len())?,
             glue: Span::default(),
+            hints: Span::default(),
         })
     }
 
@@ -447,12 +450,12 @@ fn name_buf(name: &DnsName) -> NameBuf {
     NameBuf::read(name.as_wire()).expect("a valid name")
 }
 
-fn number(count: usize) -> Result<u32, BuildError> {
+pub(super) fn number(count: usize) -> Result<u32, BuildError> {
     // One below the maximum, which means "none".
     u32::try_from(count).ok().filter(|&count| count < NONE).ok_or(BuildError::TooLarge)
 }
 
-fn span(start: usize, end: usize) -> Result<Span, BuildError> {
+pub(super) fn span(start: usize, end: usize) -> Result<Span, BuildError> {
     number(end)?;
     Ok(Span { start: number(start)?, len: number(end - start)? })
 }

@@ -387,6 +387,8 @@ fn record_text(record: &Record) -> String {
         RData::Unknown { rdata, .. } if u16::from(record.record_type()) == RecordType::DNAME.0 => {
             Name::read(&mut BinDecoder::new(&rdata.anything)).expect("a name").to_string()
         }
+        // hickory ends every list with a comma; zone files do not.
+        RData::HTTPS(data) => data.to_string().replace(", ", " ").trim_end_matches(',').to_owned(),
         data => data.to_string(),
     };
     format!("{} {} {} {rdata}", record.name, record.ttl, record.record_type())
