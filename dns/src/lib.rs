@@ -9,6 +9,7 @@ pub mod answer;
 mod clock;
 pub mod cookie;
 pub mod ede;
+pub mod httpdns;
 pub mod message;
 mod name;
 mod name_hash;

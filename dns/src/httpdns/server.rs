@@ -1,0 +1,349 @@
+//! The HTTP server: sockets, limits on everything a caller could hold, the clock.
+//!
+//! It reads the DNS server's view and so answers from the same snapshot as UDP and TCP. Requests
+//! have no body that anybody reads; a connection has a time to send each request and a time to live.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::answer::{Answer, Asker, Rules, Verb, answer};
+use super::callers::{Callers, Limits};
+use super::request::{Detail, Request, Resolve};
+use crate::server::StartError;
+
+/// Octets of a request's head: hyper's least, and four times the longest path and query.
+const HEAD_OCTETS_MAX: usize = 8 << 10;
+/// Connections waiting to be accepted.
+const BACKLOG: i32 = 1024;
+/// Pause after a failed accept (out of descriptors, most likely).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a request under way may take once its connection is to end.
+const END_GRACE: Duration = Duration::from_secs(2);
+
+/// How to serve.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Addresses. Port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// What callers may take.
+    pub limits: Limits,
+    /// What answers depend on.
+    pub rules: Rules,
+}
+
+/// Totals since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Answers with status 200.
+    pub answered: u64,
+    /// Redirects.
+    pub redirected: u64,
+    /// Requests refused for what they are (4xx but 429).
+    pub refused: u64,
+    /// Requests refused for their rate (429).
+    pub limited: u64,
+    /// Requests that could not be served (5xx).
+    pub failed: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Connections turned away by a limit.
+    pub turned_away: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    answered: AtomicU64,
+    redirected: AtomicU64,
+    refused: AtomicU64,
+    limited: AtomicU64,
+    failed: AtomicU64,
+    turned_away: AtomicU64,
+}
+
+impl Counters {
+    fn count(&self, status: u16) {
+        let counter = match status {
+            200..=299 => &self.answered,
+            300..=399 => &self.redirected,
+            429 => &self.limited,
+            400..=499 => &self.refused,
+            _ => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What every connection reads.
+#[derive(Debug)]
+struct Shared {
+    dns: Arc<crate::Server>,
+    limits: Limits,
+    rules: Rules,
+    callers: Mutex<Callers>,
+    counters: Counters,
+}
+
+impl Shared {
+    fn callers(&self) -> MutexGuard<'_, Callers> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running server. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    shared: Arc<Shared>,
+    listeners: Vec<tokio::task::JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Binds every address and starts to serve the DNS server's view. Must be called inside a tokio
+    /// runtime. Holds the DNS server until it is shut down.
+    ///
+    /// # Errors
+    /// Names the address that cannot be had.
+    pub fn start(config: Config, dns: Arc<crate::Server>) -> Result<Self, StartError> {
+        let Config { listen, limits, rules } = config;
+        if listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let sockets: Vec<_> = listen.into_iter().map(bind).collect::<Result<_, _>>()?;
+        let (callers, counters) = (Mutex::default(), Counters::default());
+        let shared = Arc::new(Shared { dns, limits, rules, callers, counters });
+        let mut server = Self {
+            addresses: Vec::new(),
+            shared,
+            listeners: Vec::new(),
+            stop: watch::Sender::new(false),
+        };
+        for (address, listener) in sockets {
+            let stop = server.stop.subscribe();
+            let task = listen_on(listener, Arc::clone(&server.shared), stop);
+            server.listeners.push(runtime.spawn(task));
+            server.addresses.push(address);
+        }
+        Ok(server)
+    }
+
+    /// The addresses in use, in the order of the configuration.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Totals since the start.
+    pub fn stats(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        Stats {
+            answered: read(&counters.answered),
+            redirected: read(&counters.redirected),
+            refused: read(&counters.refused),
+            limited: read(&counters.limited),
+            failed: read(&counters.failed),
+            open: self.shared.callers().open() as u64,
+            turned_away: read(&counters.turned_away),
+        }
+    }
+
+    /// Stops: lets requests under way end, and lets go of the DNS server.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        for listener in std::mem::take(&mut self.listeners) {
+            let _panicked = listener.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let listener = || -> io::Result<_> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // A restart must not wait for old connections to time out.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        Ok((listener.local_addr()?, listener))
+    };
+    listener().map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::InUse { address },
+        io::ErrorKind::PermissionDenied => StartError::NotAllowed { address },
+        _ => StartError::Listen { address, source },
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell's clock, handed on as an argument")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Accepts connections until the server stops, then waits for those under way.
+async fn listen_on(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    let told = stop.clone();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_) = tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    match Place::enter(&shared, peer.ip()) {
+                        Some(place) => {
+                            tasks.spawn(converse(stream, place, told.clone()));
+                        }
+                        None => {
+                            shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "cannot accept an HTTPDNS connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Returns when the server stops, or is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+/// A connection's place; given back when dropped.
+#[derive(Debug)]
+struct Place {
+    shared: Arc<Shared>,
+    ip: IpAddr,
+}
+
+impl Place {
+    fn enter(shared: &Arc<Shared>, ip: IpAddr) -> Option<Self> {
+        let entered = shared.callers().enter(ip, &shared.limits, now());
+        entered.then(|| Self { shared: Arc::clone(shared), ip })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.callers().leave(self.ip);
+    }
+}
+
+async fn converse(stream: TcpStream, place: Place, mut stop: watch::Receiver<bool>) {
+    let _best_effort = stream.set_nodelay(true);
+    let (shared, ip) = (&place.shared, place.ip);
+    let service = service_fn(move |request| serve(Arc::clone(shared), ip, request));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(shared.limits.idle)
+            .max_buf_size(HEAD_OCTETS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::trace!(%error, "an HTTPDNS connection broke");
+            }
+            return;
+        }
+        () = stopped(&mut stop) => {}
+        () = tokio::time::sleep(shared.limits.life) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _cut = timeout(END_GRACE, connection).await;
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    ip: IpAddr,
+    request: hyper::Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
+    let asker = Asker { ip, verb: if is_read { Verb::Read } else { Verb::Write } };
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let parsed = Request::parse(target);
+    let lookups = parsed.as_ref().map_or(1, Request::lookups);
+    let granted = shared.callers().take(ip, lookups, &shared.limits, now());
+    let (answer, wait) = match (granted, parsed) {
+        (Err(wait), _) => (Answer::error(429, "too many requests"), Some(wait)),
+        (Ok(()), Err(error)) => (Answer::from(error), None),
+        (Ok(()), Ok(request)) => (answered(&shared, request, asker).await, None),
+    };
+    shared.counters.count(answer.status);
+    Ok(response(answer, wait))
+}
+
+/// Answers at once what takes microseconds, and lets a thread of its own explain.
+async fn answered(shared: &Arc<Shared>, request: Request, asker: Asker) -> Answer {
+    if !matches!(request, Request::Resolve(Resolve { detail: Detail::Explain, .. })) {
+        return answer(&shared.dns.view(), &request, asker, &shared.rules);
+    }
+    let shared = Arc::clone(shared);
+    let explained = tokio::task::spawn_blocking(move || {
+        answer(&shared.dns.view(), &request, asker, &shared.rules)
+    });
+    explained.await.unwrap_or_else(|_| Answer::error(500, "the explanation failed"))
+}
+
+fn response(answer: Answer, wait: Option<Duration>) -> Response<Full<Bytes>> {
+    let Answer { status, content_type, body, location, cache_s } = answer;
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // No cache between may keep it: the answer depends on who asks.
+    let cache = match cache_s {
+        0 => HeaderValue::from_static("no-store"),
+        seconds => HeaderValue::try_from(format!("private, max-age={seconds}"))
+            .unwrap_or(HeaderValue::from_static("no-store")),
+    };
+    headers.insert(CACHE_CONTROL, cache);
+    if status == 405 {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if let Some(wait) = wait {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    }
+    if let Some(location) = location {
+        match HeaderValue::try_from(location) {
+            Ok(location) => headers.insert(LOCATION, location),
+            Err(_) => return self::response(Answer::error(400, "the path is not ASCII"), None),
+        };
+    }
+    response
+}
