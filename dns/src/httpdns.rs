@@ -15,8 +15,10 @@ mod lookup;
 mod rdata;
 pub mod request;
 pub mod server;
+pub mod signature;
 
 pub use answer::{Answer, Asker, Explain, Redirect, Rules, Scheme, Verb, answer};
 pub use callers::Limits;
 pub use request::{Request, RequestError};
 pub use server::{Config, Server, Stats};
+pub use signature::{Secret, SignatureError};

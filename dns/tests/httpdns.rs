@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dns::httpdns::{
-    Answer, Asker, Config, Explain, Limits, Redirect, Request, Rules, Scheme, Server, Stats, Verb,
-    answer,
+    Answer, Asker, Config, Explain, Limits, Redirect, Request, Rules, Scheme, Secret, Server,
+    Stats, Verb, answer,
 };
 use dns::{StartError, Transport, View};
 use http_body_util::{BodyExt as _, Full};
@@ -144,7 +144,7 @@ fn redirects_lead_to_the_callers_site() {
     check("/go/www.other.net/", r#"404 0 {"error":"`www.other.net.` is not steered here"}"#);
     check("/go/fenced.edge.example/", r#"503 0 {"error":"no site for this client: fenced"}"#);
     let redirect = Redirect { scheme: Scheme::Https, port: 8443 };
-    let rules = Rules { redirect, explain: None };
+    let rules = Rules { redirect, ..Rules::default() };
     let go = |ip: &str, verb: Verb, target: &str| {
         let asker = Asker { verb, ..reader(ip) };
         told(&ask_as(&view(), target, asker, &rules))
@@ -166,7 +166,7 @@ fn refusals_are_told_as_json() {
     check(
         "/resolve?name=a&%22%0A=1",
         "400 0 {\"error\":\"unsupported parameter `\\\"\\n`; help: this form takes `name`, `type`, \
-         `ip`, `edns_client_subnet` and `explain`\"}",
+         `ip`, `edns_client_subnet`, `explain`, `t` and `s`\"}",
     );
     check(
         "/resolve?name=hello.edge.example&explain=1",
@@ -549,6 +549,27 @@ async fn it_follows_the_dns_servers_view_and_lets_go_of_it() {
     assert_eq!(read_all(idle).await, "");
     assert!(TcpStream::connect(address).await.is_err());
     Arc::into_inner(dns).expect("the only one left").shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_secret_only_signed_requests_are_answered() {
+    let mut config = config(Limits::default());
+    config.rules.secret = Secret::new(b"0123456789abcdef");
+    assert!(config.rules.secret.is_some());
+    let server = Server::start(config, start_dns(cell())).expect("starts");
+    let address = server.local_addrs()[0];
+    let bare = send(address, "GET", "/d?dn=hello.edge.example").await;
+    let wanted = "this server answers signed requests only; help: send `t` and `s`";
+    assert_eq!((bare.status, bare.body), (403, json!({ "error": wanted }).to_string()));
+    let wrong = format!("/d?dn=hello.edge.example&t=4000000000&s={}", "0".repeat(64));
+    assert_eq!(send(address, "GET", &wrong).await.status, 403);
+    // Signed by hand for 2026-01-01: it was right and is past.
+    let past = "/d?dn=hello.edge.example&t=1767225600&s=d736a85238bd254cdceca9fcd7dfaa42b82e7d8bcd1535b70095eac56c57385e";
+    let refused = send(address, "GET", past).await;
+    assert_eq!(refused.body, json!({ "error": "the signature's time `t` is past" }).to_string());
+    assert_eq!(send(address, "GET", "/go/hello.edge.example/").await.status, 302);
+    assert_eq!((server.stats().refused, server.stats().redirected), (3, 1));
+    server.shutdown().await;
 }
 
 #[tokio::test]

@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use super::lookup::{Looked, Question, Record, look_up};
 use super::request::{
-    Detail, Go, Hosts, HostsShape, Plain, PlainTtl, Prefix, Request, RequestError, Resolve,
+    Detail, Go, Hosts, HostsShape, Plain, PlainTtl, Prefix, Request, RequestError, Resolve, bare,
 };
+use super::signature::{Secret, SignatureError};
 use crate::message::rcode;
 use crate::view::View;
 
@@ -48,6 +49,8 @@ pub struct Rules {
     pub redirect: Redirect,
     /// Who explains; `None`: nobody here does.
     pub explain: Option<Explain>,
+    /// With which requests must be signed; `None`: they need not.
+    pub secret: Option<Secret>,
 }
 
 /// Where redirects lead: always to an address, so that they work for clients without DNS.
@@ -143,7 +146,13 @@ impl From<RequestError> for Answer {
     }
 }
 
-/// Answers a request.
+impl From<SignatureError> for Answer {
+    fn from(error: SignatureError) -> Self {
+        Self::error(403, &error.to_string())
+    }
+}
+
+/// Answers a request that may be answered (see [`Secret::check`]).
 pub fn answer(view: &View, request: &Request, asker: Asker, rules: &Rules) -> Answer {
     let desk = Desk { view, asker, rules };
     let answered = match (request, asker.verb) {
@@ -177,7 +186,7 @@ impl Desk<'_> {
     }
 
     fn resolve(&self, resolve: &Resolve) -> Option<Answer> {
-        let Resolve { name, record_type, client, detail } = resolve;
+        let Resolve { name, record_type, client, detail, signature: _ } = resolve;
         let explain = match (detail, &self.rules.explain) {
             (Detail::Plain, _) => None,
             (Detail::Explain, Some(explain)) => Some(explain),
@@ -239,7 +248,7 @@ impl Desk<'_> {
         let cache_s = entries.iter().map(|(.., looked)| looked.ttl_s()).min().unwrap_or(0);
         if hosts.shape == HostsShape::Batch {
             let dns = entries.iter().map(|(name, record_type, looked)| HostEntryBody {
-                host: host(name),
+                host: bare(name),
                 client_ip: &client_ip,
                 ips: looked.addresses(*record_type).collect(),
                 record_type: record_type.0,
@@ -253,7 +262,7 @@ impl Desk<'_> {
             of_type.flat_map(move |(.., looked)| looked.addresses(wanted)).collect()
         };
         let body = HostBody {
-            host: host(hosts.names.first()?),
+            host: bare(hosts.names.first()?),
             client_ip: &client_ip,
             ips: addresses(RecordType::A),
             ipsv6: addresses(RecordType::AAAA),
@@ -317,15 +326,6 @@ impl Desk<'_> {
         let body = format!("{location}\n");
         Answer { status, content_type: TEXT, body, location: Some(location), cache_s: 0 }
     }
-}
-
-/// A name as these forms write it: without the last dot.
-fn host(name: &DnsName) -> String {
-    let mut text = name.to_string();
-    if text.len() > 1 && text.ends_with('.') {
-        text.pop();
-    }
-    text
 }
 
 /// The form of public resolvers' JSON, with our own additions in lower case at its end.

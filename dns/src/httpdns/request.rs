@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use model::name::{DnsName, NameError};
 use model::record::RecordType;
 
+use super::signature::Signature;
 use parameters::Parameters;
 
 /// Octets of path and query together: a name of 255 octets with every one escaped as `\DDD` and the
@@ -47,6 +48,8 @@ pub struct Resolve {
     pub client: Option<Prefix>,
     /// Whether the reasons are asked for.
     pub detail: Detail,
+    /// By which the asker shows that it may.
+    pub signature: Option<Signature>,
 }
 
 /// How much is asked for beside the answer.
@@ -69,6 +72,8 @@ pub struct Hosts {
     pub families: Families,
     /// Whether the answer is a list.
     pub shape: HostsShape,
+    /// By which the asker shows that it may.
+    pub signature: Option<Signature>,
 }
 
 /// How the answer to [`Hosts`] is laid out.
@@ -113,6 +118,8 @@ pub struct Plain {
     pub record_type: RecordType,
     /// Whether the time to live follows the addresses.
     pub ttl: PlainTtl,
+    /// By which the asker shows that it may.
+    pub signature: Option<Signature>,
 }
 
 /// What follows the addresses of a plain answer.
@@ -303,13 +310,46 @@ impl Request {
             Self::Plain(_) | Self::Go(_) => 1,
         }
     }
+
+    /// The signature it brings along.
+    pub fn signature(&self) -> Option<Signature> {
+        match self {
+            Self::Resolve(resolve) => resolve.signature,
+            Self::Hosts(hosts) => hosts.signature,
+            Self::Plain(plain) => plain.signature,
+            Self::Go(_) => None,
+        }
+    }
+
+    /// The names as a signature has them; `None` when the form is not signed.
+    pub fn signed_names(&self) -> Option<String> {
+        let names = match self {
+            Self::Resolve(Resolve { name, .. }) | Self::Plain(Plain { name, .. }) => {
+                std::slice::from_ref(name)
+            }
+            Self::Hosts(hosts) => &hosts.names,
+            Self::Go(_) => return None,
+        };
+        Some(names.iter().map(bare).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// A name as people and providers write it: without the last dot.
+pub(super) fn bare(name: &DnsName) -> String {
+    let mut text = name.to_string();
+    if text.len() > 1 && text.ends_with('.') {
+        text.pop();
+    }
+    text
 }
 
 impl Resolve {
-    const TAKEN: &'static str = "`name`, `type`, `ip`, `edns_client_subnet` and `explain`";
+    const TAKEN: &'static str =
+        "`name`, `type`, `ip`, `edns_client_subnet`, `explain`, `t` and `s`";
 
     fn parse(query: &str) -> Result<Self, RequestError> {
         let mut parameters = Parameters::parse(query)?;
+        let signature = parameters.signature()?;
         let name = parameters.name("name")?;
         let record_type = parameters.record_type("type")?;
         let ip = parameters.ip("ip")?;
@@ -328,15 +368,16 @@ impl Resolve {
         // What public resolvers take in this form and what changes nothing here: we validate
         // nothing, sign nothing yet, and give JSON whatever is asked for.
         parameters.end(&["cd", "do", "ct", "random_padding"], Self::TAKEN)?;
-        Ok(Self { name, record_type, client, detail })
+        Ok(Self { name, record_type, client, detail, signature })
     }
 }
 
 impl Hosts {
-    const TAKEN: &'static str = "`host`, `ip` and `query`";
+    const TAKEN: &'static str = "`host`, `ip`, `query`, `t` and `s`";
 
     fn parse(query: &str, shape: HostsShape) -> Result<Self, RequestError> {
         let mut parameters = Parameters::parse(query)?;
+        let signature = parameters.signature()?;
         let names = match shape {
             HostsShape::Single => parameters.names("host", 1)?,
             HostsShape::Batch => parameters.names("host", HOSTS_MAX)?,
@@ -352,15 +393,16 @@ impl Hosts {
         };
         // What the provider's clients say of themselves.
         parameters.end(&["sdk", "sid", "net", "bssid", "platform", "region"], Self::TAKEN)?;
-        Ok(Self { names, ip, families, shape })
+        Ok(Self { names, ip, families, shape, signature })
     }
 }
 
 impl Plain {
-    const TAKEN: &'static str = "`dn`, `ip`, `ttl` and `type`";
+    const TAKEN: &'static str = "`dn`, `ip`, `ttl`, `type`, `t` and `s`";
 
     fn parse(query: &str) -> Result<Self, RequestError> {
         let mut parameters = Parameters::parse(query)?;
+        let signature = parameters.signature()?;
         let name = parameters.name("dn")?;
         let ip = parameters.ip("ip")?;
         let ttl = match parameters.flag("ttl")? {
@@ -372,7 +414,7 @@ impl Plain {
             return Err(RequestError::Invalid { parameter: "type", wanted: "`A` or `AAAA`" });
         }
         parameters.end(&["timeout", "token"], Self::TAKEN)?;
-        Ok(Self { name, ip, record_type, ttl })
+        Ok(Self { name, ip, record_type, ttl, signature })
     }
 }
 

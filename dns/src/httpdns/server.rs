@@ -28,6 +28,8 @@ use tokio::time::timeout;
 use super::answer::{Answer, Asker, Rules, Verb, answer};
 use super::callers::{Callers, Limits};
 use super::request::{Detail, Request, Resolve};
+use super::signature::SignatureError;
+use crate::clock;
 use crate::server::StartError;
 
 /// Octets of a request's head: hyper's least, and four times the longest path and query.
@@ -302,10 +304,17 @@ async fn serve(
     let (answer, wait) = match (granted, parsed) {
         (Err(wait), _) => (Answer::error(429, "too many requests"), Some(wait)),
         (Ok(()), Err(error)) => (Answer::from(error), None),
-        (Ok(()), Ok(request)) => (answered(&shared, request, asker).await, None),
+        (Ok(()), Ok(request)) => match allowed(&shared.rules, &request) {
+            Err(error) => (Answer::from(error), None),
+            Ok(()) => (answered(&shared, request, asker).await, None),
+        },
     };
     shared.counters.count(answer.status);
     Ok(response(answer, wait))
+}
+
+fn allowed(rules: &Rules, request: &Request) -> Result<(), SignatureError> {
+    rules.secret.as_ref().map_or(Ok(()), |secret| secret.check(request, clock::now_s()))
 }
 
 /// Answers at once what takes microseconds, and lets a thread of its own explain.

@@ -6,6 +6,7 @@ use model::name::DnsName;
 use model::record::RecordType;
 
 use super::{Prefix, RequestError};
+use crate::httpdns::signature::{CODE_OCTETS, Signature};
 
 /// Parameters of one request: all forms together have fewer.
 pub(super) const PARAMETERS_MAX: usize = 32;
@@ -91,6 +92,22 @@ impl Parameters {
         }
     }
 
+    /// `t` and `s`: both or neither.
+    pub(super) fn signature(&mut self) -> Result<Option<Signature>, RequestError> {
+        let (until_s, code) = match (self.take("t"), self.take("s")) {
+            (Some(until_s), Some(code)) => (until_s, code),
+            (None, None) => return Ok(None),
+            (None, Some(_)) => return Err(RequestError::Missing { parameter: "t" }),
+            (Some(_), None) => return Err(RequestError::Missing { parameter: "s" }),
+        };
+        let invalid = |parameter, wanted| RequestError::Invalid { parameter, wanted };
+        let is_number = until_s.bytes().all(|octet| octet.is_ascii_digit());
+        let until_s = until_s.parse().ok().filter(|_| is_number);
+        let until_s = until_s.ok_or_else(|| invalid("t", "a time in Unix seconds"))?;
+        let code = code_of(&code).ok_or_else(|| invalid("s", "64 hexadecimal digits"))?;
+        Ok(Some(Signature { until_s, code }))
+    }
+
     /// Nothing may be left but what is passed over.
     pub(super) fn end(self, passed_over: &[&str], taken: &'static str) -> Result<(), RequestError> {
         let left = self.0.into_iter().map(|(key, _)| key);
@@ -100,6 +117,19 @@ impl Parameters {
             None => Ok(()),
         }
     }
+}
+
+fn code_of(text: &str) -> Option<[u8; CODE_OCTETS]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut code = [0; CODE_OCTETS];
+    if pairs.len() != code.len() || !rest.is_empty() {
+        return None;
+    }
+    for (octet, [high, low]) in code.iter_mut().zip(pairs) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *octet = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+    }
+    Some(code)
 }
 
 /// A domain name; one in another script must come as it goes over the wire.

@@ -20,7 +20,13 @@ fn check_refused(target: &str, status: u16, wanted: &str) {
 
 fn resolve(record_type: RecordType, client: Option<&str>) -> Resolve {
     let client = client.map(|text| Prefix::parse(text).unwrap());
-    Resolve { name: name("www.example"), record_type, client, detail: Detail::Plain }
+    Resolve {
+        name: name("www.example"),
+        record_type,
+        client,
+        detail: Detail::Plain,
+        signature: None,
+    }
 }
 
 #[test]
@@ -54,6 +60,7 @@ fn forms_of_the_large_providers() {
         ip: None,
         families: Families::V4,
         shape: HostsShape::Single,
+        signature: None,
     };
     check("/100000/d?host=www.example", Request::Hosts(hosts.clone()));
     check(
@@ -78,6 +85,7 @@ fn forms_of_the_large_providers() {
         ip: None,
         record_type: RecordType::A,
         ttl: PlainTtl::Leave,
+        signature: None,
     };
     check("/d?dn=www.example.", Request::Plain(plain.clone()));
     check(
@@ -107,7 +115,8 @@ fn a_redirect_keeps_path_and_query_as_sent() {
 
 #[test]
 fn what_is_half_right_is_refused_with_its_name() {
-    let taken = "help: this form takes `name`, `type`, `ip`, `edns_client_subnet` and `explain`";
+    let taken =
+        "help: this form takes `name`, `type`, `ip`, `edns_client_subnet`, `explain`, `t` and `s`";
     for key in ["lat", "lon", "cell", "area", "class", "NAME", ""] {
         check_refused(
             &format!("/resolve?name=a&{key}=1"),
@@ -146,17 +155,27 @@ fn what_is_half_right_is_refused_with_its_name() {
         ("/d?dn=a&type=MX", "`type` is not `A` or `AAAA`"),
         (
             "/d?dn=a&alg=des",
-            "unsupported parameter `alg`; help: this form takes `dn`, `ip`, `ttl` and `type`",
+            "unsupported parameter `alg`; help: this form takes `dn`, `ip`, `ttl`, `type`, `t` and `s`",
         ),
+        ("/1/d?host=a&s=0", "`t` is missing"),
+        ("/1/d?host=a&t=0", "`s` is missing"),
+        ("/1/d?host=a&s=0&t=1", "`s` is not 64 hexadecimal digits"),
+        ("/1/d?host=a&s=0&t=+1", "`t` is not a time in Unix seconds"),
+        ("/1/d?host=a&s=0&t=%2B1", "`t` is not a time in Unix seconds"),
+        ("/1/d?host=a&s=0&t=4294967296", "`t` is not a time in Unix seconds"),
         (
-            "/1/d?host=a&s=0&t=1",
-            "unsupported parameter `s`; help: this form takes `host`, `ip` and `query`",
+            "/1/d?host=a&sign=0",
+            "unsupported parameter `sign`; help: this form takes `host`, `ip`, `query`, `t` and `s`",
         ),
         ("/go/", "`NAME` is missing"),
         ("/go/a..b/", "`NAME` is not a domain name"),
     ] {
         check_refused(target, 400, wanted);
     }
+}
+
+#[test]
+fn prefixes_that_are_none_are_refused() {
     let bad_prefix = "`edns_client_subnet` is not an IP prefix without host bits";
     for prefix in [
         "1.2.3.4/24",
