@@ -31,6 +31,9 @@ pub enum CourierError {
     /// The controller is not there.
     #[error("the controller does not answer: {0}")]
     Unreachable(String),
+    /// It ended, in this very process.
+    #[error("the controller has ended")]
+    Ended,
     /// It answered something else.
     #[error("the controller answered status {0}")]
     Status(u16),

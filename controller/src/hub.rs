@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::courier::{Backoff, Courier};
+use crate::courier::{Backoff, Courier, CourierError};
 use crate::publication::{Channel, Have, Mismatch, Offer, Publication};
 use crate::snapshot_file::{Slot, SnapshotDir, SnapshotFileError};
 
@@ -138,6 +138,7 @@ impl Hub {
                 () = &mut stop => return,
             };
             let failed = match fetched {
+                Err(CourierError::Ended) => return,
                 Ok(offer) if offer.is_empty() => None,
                 Ok(offer) => self.take(offer).await.err().map(|error| error.to_string()),
                 Err(error) => Some(error.to_string()),
@@ -147,7 +148,11 @@ impl Hub {
                 None => backoff.reset(),
                 Some(error) => {
                     if backoff.is_fresh() {
-                        warn!(error, "cut off from the controller; serving the last good snapshot");
+                        let serving = match self.served {
+                            Some(_) => "serving the last good snapshot",
+                            None => "there is no snapshot to serve yet",
+                        };
+                        warn!(error, "cut off from the controller; {serving}");
                     }
                     counter!("nearside_hub_fetch_failures_total").increment(1);
                     tokio::select! {

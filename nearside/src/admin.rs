@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
+use axum::{Json, Router};
 use metrics::counter;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -64,7 +65,11 @@ pub(crate) fn serve(listener: TcpListener, api: Router, shown: Shown) -> JoinHan
 
 /// The routes of a process without a controller.
 pub(crate) fn plain() -> Router {
-    Router::new().route("/healthz", get(|| async { "ok\n" }))
+    let elsewhere = || async {
+        let error = "this process has no controller; help: ask the controller's admin address";
+        (StatusCode::NOT_IMPLEMENTED, Json(serde_json::json!({ "error": error })))
+    };
+    Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(elsewhere)
 }
 
 /// Brings the DNS workers' own totals into the recorder, at each scrape.

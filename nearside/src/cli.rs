@@ -69,6 +69,18 @@ pub(crate) struct DnsListen {
     pub(crate) dns_workers: Option<usize>,
 }
 
+/// HTTPDNS, for clients whose resolver is nowhere near them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HttpDnsListen {
+    /// HTTPDNS address (`/resolve`, `/{account}/d`, `/d`, `/go/NAME/path`); repeat for more
+    /// [default: off].
+    #[arg(long, env = "NEARSIDE_HTTPDNS", value_delimiter = ',', value_name = "ADDR")]
+    pub(crate) httpdns: Vec<SocketAddr>,
+    /// The port that `/go` sends clients to on the chosen site.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub(crate) httpdns_redirect_port: u16,
+}
+
 /// Ports and limits of gateways.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GatewayListen {
@@ -89,6 +101,15 @@ pub(crate) struct GeoSource {
     /// Table made by `nearside geo build` (default: the built-in world table).
     #[arg(long, env = "NEARSIDE_GEO", value_name = "FILE")]
     pub(crate) geo: Option<PathBuf>,
+}
+
+/// What a controller is told when its store was lost.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Recovery {
+    /// The least epoch of what is published. Raise it above the nodes' when a store was lost: nodes
+    /// refuse anything older than what they serve.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) epoch_min: u32,
 }
 
 /// How a node and a controller talk.
@@ -112,9 +133,13 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) dns: DnsListen,
     #[command(flatten)]
+    pub(crate) httpdns: HttpDnsListen,
+    #[command(flatten)]
     pub(crate) gateway: GatewayListen,
     #[command(flatten)]
     pub(crate) admin: AdminListen,
+    #[command(flatten)]
+    pub(crate) recovery: Recovery,
     #[command(flatten)]
     pub(crate) geo: GeoSource,
 }
@@ -128,6 +153,8 @@ pub(crate) struct DnsArgs {
     pub(crate) courier: CourierTarget,
     #[command(flatten)]
     pub(crate) dns: DnsListen,
+    #[command(flatten)]
+    pub(crate) httpdns: HttpDnsListen,
     #[command(flatten)]
     pub(crate) admin: AdminListen,
 }
@@ -165,6 +192,8 @@ pub(crate) struct ControllerArgs {
     pub(crate) token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) admin: AdminListen,
+    #[command(flatten)]
+    pub(crate) recovery: Recovery,
     #[command(flatten)]
     pub(crate) geo: GeoSource,
 }
@@ -233,7 +262,7 @@ pub(crate) enum GeoCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct GeoBuildArgs {
-    /// Databases, the more trusted first within a kind: MMDB (MaxMind, DB-IP, IPinfo), CSV ranges,
+    /// Databases, within a kind a later one over an earlier one: MMDB (MaxMind, DB-IP, IPinfo), CSV ranges,
     /// ip2region xdb. What each holds is found out from its content.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) databases: Vec<PathBuf>,

@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use model::document::{Diagnostic, Documents, Severity, SourceFile, load};
 use notify::Watcher as _;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// The most files one directory may hold.
 const FILES_MAX: usize = 100_000;
@@ -66,6 +68,23 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Read> {
     }
     let documents = load(&files).map_err(|diagnostics| Refused { diagnostics });
     Ok(Read { fingerprint: Fingerprint::of(&files), documents })
+}
+
+/// Reads a directory for a process that starts. Errors end the start, unless a snapshot of before is
+/// there to serve: then they are logged and `None` is given.
+pub(crate) fn read_or_resume(
+    path: &Path,
+    state_dir: Option<&Path>,
+) -> anyhow::Result<Option<(Documents, Fingerprint)>> {
+    match read_first(path) {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if state_dir.is_some_and(|dir| dir.join("snapshot").is_dir()) => {
+            tracing::error!("{error:#}");
+            tracing::error!("starting from the last good snapshot instead");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads a directory for a process that starts: warnings are logged, errors end the start.
@@ -156,47 +175,71 @@ fn source(path: &Path) -> anyhow::Result<SourceFile> {
 /// Tells when a directory may have changed. Dropping it ends the watch.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    changed: mpsc::Receiver<()>,
-    watcher: Option<notify::RecommendedWatcher>,
+    changed: Arc<Notify>,
+    task: JoinHandle<()>,
 }
 
 impl Watch {
     /// Begins to watch. When the system refuses (too many watches), slow polling takes over.
     pub(crate) fn begin(path: &Path) -> Self {
-        let (tell, changed) = mpsc::channel(1);
-        let told = Arc::new(tell);
-        let handler = move |event: notify::Result<notify::Event>| {
-            let reads = |event: &notify::Event| event.kind.is_access();
-            if !event.as_ref().is_ok_and(reads) {
-                let _ = told.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-            watcher.watch(path, notify::RecursiveMode::Recursive)?;
-            Ok(watcher)
-        });
-        let watcher = match watcher {
+        let (tell, events) = mpsc::channel(1);
+        let watcher = match watcher(path, tell) {
             Ok(watcher) => Some(watcher),
             Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "cannot watch the directory; \
-                    looking again every {} s", LOOK_AGAIN.as_secs());
+                let seconds = LOOK_AGAIN.as_secs();
+                tracing::warn!(%error, path = %path.display(),
+                    "cannot watch the directory; looking again every {seconds} s");
                 None
             }
         };
-        Self { changed, watcher }
+        let changed = Arc::new(Notify::new());
+        let task = tokio::spawn(settle(watcher, events, Arc::clone(&changed)));
+        Self { changed, task }
     }
 
-    /// Waits until the directory may have changed and is quiet again.
-    pub(crate) async fn changed(&mut self) {
-        if self.watcher.is_none() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            return;
+    /// Waits until the directory may have changed and is quiet again. A change is told once, and is
+    /// not lost when this future is dropped: the notification waits for the next caller.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn watcher(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
+    let handler = move |event: notify::Result<notify::Event>| {
+        if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
+            // A full channel already holds the news.
+            let _ = tell.try_send(());
         }
-        if tokio::time::timeout(LOOK_AGAIN, self.changed.recv()).await.is_err() {
-            return;
+    };
+    let mut watcher = notify::recommended_watcher(handler)?;
+    watcher.watch(path, notify::RecursiveMode::Recursive)?;
+    Ok(watcher)
+}
+
+/// Gathers events until the directory is quiet, then tells; looks again from time to time.
+async fn settle(
+    watcher: Option<notify::RecommendedWatcher>,
+    mut events: mpsc::Receiver<()>,
+    changed: Arc<Notify>,
+) {
+    loop {
+        match timeout(LOOK_AGAIN, events.recv()).await {
+            Ok(Some(())) => {
+                let quiet =
+                    async { while let Ok(Some(())) = timeout(QUIET, events.recv()).await {} };
+                let _ = timeout(QUIET_MAX, quiet).await;
+            }
+            // Without a watcher the channel is closed at once: poll.
+            Ok(None) if watcher.is_none() => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(None) => return,
+            Err(_) => {}
         }
-        let settle =
-            async { while tokio::time::timeout(QUIET, self.changed.recv()).await.is_ok() {} };
-        let _ = tokio::time::timeout(QUIET_MAX, settle).await;
+        changed.notify_one();
     }
 }

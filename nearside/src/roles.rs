@@ -17,9 +17,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::{self, Shown};
 use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
-use crate::directory::{self, Watch};
+use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
-use crate::run::{edited, start_dns, stop_dns};
+use crate::run::{edited, start_dns, start_httpdns, stop_dns};
 use crate::{Outcome, geo, lifecycle};
 
 /// How often a gateway reports.
@@ -53,11 +53,15 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
         }
     }
     let dns = Arc::new(start_dns(&args.dns, cell)?);
+    let httpdns = start_httpdns(&args.httpdns, &dns, None)?;
     let shown = Shown { metrics, dns: Some(Arc::clone(&dns)) };
     let admin = admin::serve(listener, admin::plain(), shown);
     tracing::info!(dns = ?dns.local_addrs(), "serving");
     lifecycle::stop_signal().await;
     admin.abort();
+    if let Some(httpdns) = httpdns {
+        httpdns.shutdown().await;
+    }
     let _ = follow.await;
     stop_dns(dns, admin).await;
     Ok(Outcome::Yes)
@@ -67,6 +71,7 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
 pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let site = SiteName::new(&args.site)
         .with_context(|| format!("`{}` cannot be a site's name", args.site))?;
+    let watch = Watch::begin(&args.directory);
     let (documents, mut fingerprint) = directory::read_first(&args.directory)?;
     let addresses = addresses(&args, &documents)?;
     let metrics = admin::install_metrics()?;
@@ -78,7 +83,6 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let admin = admin::serve(listener, admin::plain(), Shown { metrics, dns: None });
     tracing::info!(%site, ?addresses, "serving");
 
-    let mut watch = Watch::begin(&args.directory);
     let mut reload = lifecycle::Reload::install();
     let mut reports = interval(REPORT_INTERVAL);
     reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -97,7 +101,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
-async fn follow_edit(path: &Path, seen: &mut directory::Fingerprint, gateways: &Gateways) {
+async fn follow_edit(path: &Path, seen: &mut Fingerprint, gateways: &Gateways) {
     if let Some(documents) = edited(path, seen).await {
         directory::warn_of(&documents.warnings);
         gateways.reload(&documents.gateway);
@@ -138,7 +142,12 @@ fn addresses(args: &LbArgs, documents: &Documents) -> anyhow::Result<Vec<IpAddr>
 
 /// `nearside controller`: documents in, snapshots out.
 pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> {
-    let (documents, mut fingerprint) = directory::read_first(&args.directory)?;
+    let watch = Watch::begin(&args.directory);
+    let read = directory::read_or_resume(&args.directory, Some(&args.state_dir))?;
+    let (policy, mut fingerprint) = match read {
+        Some((documents, fingerprint)) => (Some(documents.policy), fingerprint),
+        None => (None, Fingerprint::default()),
+    };
     let metrics = admin::install_metrics()?;
     let listener = admin::bind(args.admin.admin).await?;
     if !args.courier.ip().is_loopback() {
@@ -157,10 +166,13 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
     let token = args.token_file.as_deref().map(Token::read).transpose()?;
     let geo_source = args.geo.clone();
     let locales = tokio::task::spawn_blocking(move || geo::load(&geo_source)).await??;
-    let config =
-        controller::Config { state_dir: Some(args.state_dir), ..controller::Config::default() };
+    let config = controller::Config {
+        state_dir: Some(args.state_dir),
+        epoch_min: args.recovery.epoch_min,
+        ..controller::Config::default()
+    };
     let cell = Arc::new(SnapshotCell::default());
-    let controller = Controller::start(config, Some(documents.policy), Arc::new(locales), cell);
+    let controller = Controller::start(config, policy, Arc::new(locales), cell);
     let controller = Arc::new(controller.await?);
     let api = controller::api::router(Arc::clone(&controller));
     let admin = admin::serve(listener, api, Shown { metrics, dns: None });
@@ -168,7 +180,6 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
     let nodes = tokio::spawn(async move { axum::serve(courier, nodes).await });
     tracing::info!(courier = %args.courier, admin = %args.admin.admin, "serving");
 
-    let mut watch = Watch::begin(&args.directory);
     let mut reload = lifecycle::Reload::install();
     let stop = lifecycle::stop_signal();
     tokio::pin!(stop);
@@ -182,7 +193,10 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
         directory::warn_of(&documents.warnings);
         match controller.apply(documents.policy, None).await {
             Ok(_) => tracing::info!("the documents were edited; the edit is live"),
-            Err(refused) => tracing::error!("{refused}; what was served before stays"),
+            Err(refused) => {
+                tracing::error!("{refused}; what was served before stays");
+                fingerprint = Fingerprint::default();
+            }
         }
     }
     nodes.abort();

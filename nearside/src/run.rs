@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use controller::Controller;
+use dns::httpdns::{self, Explain, Redirect, Rules, Scheme};
 use model::document::Documents;
 use steering::SnapshotCell;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::{self, Shown};
-use crate::cli::{DnsListen, RunArgs};
+use crate::cli::{DnsListen, HttpDnsListen, RunArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
 use crate::{Outcome, geo, lifecycle};
@@ -24,24 +25,40 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
-    let (documents, fingerprint) = directory::read_first(&args.directory)?;
+    // Watched before it is read: an edit during the start is not lost.
+    let watch = Watch::begin(&args.directory);
+    let read = directory::read_or_resume(&args.directory, args.state_dir.as_deref())?;
     let metrics = admin::install_metrics()?;
     let listener = admin::bind(args.admin.admin).await?;
     let geo_source = args.geo.clone();
     let locales = tokio::task::spawn_blocking(move || geo::load(&geo_source)).await??;
 
     let cell = Arc::new(SnapshotCell::default());
-    let Documents { policy, gateway: objects, .. } = documents;
     let mut gateways = Gateways::new(args.gateway);
-    gateways.follow(&policy, &objects).await?;
-    let config = controller::Config { state_dir: args.state_dir, ..controller::Config::default() };
+    let (policy, fingerprint) = match read {
+        Some((Documents { policy, gateway, .. }, fingerprint)) => {
+            gateways.follow(&policy, &gateway).await?;
+            (Some(policy), fingerprint)
+        }
+        None => (None, Fingerprint::default()),
+    };
+    let config = controller::Config {
+        state_dir: args.state_dir,
+        epoch_min: args.recovery.epoch_min,
+        ..controller::Config::default()
+    };
     let controller =
-        Controller::start(config, Some(policy), Arc::new(locales), Arc::clone(&cell)).await?;
+        Controller::start(config, policy, Arc::new(locales), Arc::clone(&cell)).await?;
     let controller = Arc::new(controller);
     gateways.checked().await;
     report(&gateways, &controller);
 
     let dns = Arc::new(start_dns(&args.dns, cell)?);
+    let told = Arc::clone(&controller);
+    let explain = Explain::new(move |name, client| {
+        told.explain(name, client).and_then(|told| serde_json::to_value(told).ok())
+    });
+    let httpdns = start_httpdns(&args.httpdns, &dns, Some(explain))?;
     let shown = Shown { metrics, dns: Some(Arc::clone(&dns)) };
     let admin = admin::serve(listener, controller::api::router(Arc::clone(&controller)), shown);
     tracing::info!(
@@ -49,11 +66,14 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
         "serving `{}`", args.directory.display()
     );
 
-    let mut live = Live { path: args.directory, fingerprint, gateways };
+    let mut live = Live { path: args.directory, watch, fingerprint, gateways };
     live.follow(&controller).await;
 
     tracing::info!("draining");
     admin.abort();
+    if let Some(httpdns) = httpdns {
+        httpdns.shutdown().await;
+    }
     live.gateways.shutdown().await;
     controller.shutdown().await;
     stop_dns(dns, admin).await;
@@ -71,6 +91,26 @@ pub(crate) fn start_dns(args: &DnsListen, cell: Arc<SnapshotCell>) -> anyhow::Re
     }
     let config = dns::Config { listen, workers: args.dns_workers, ..dns::Config::default() };
     dns::Server::start(config, cell).context("cannot start DNS")
+}
+
+/// Starts HTTPDNS where an address is given for it.
+pub(crate) fn start_httpdns(
+    args: &HttpDnsListen,
+    dns: &Arc<dns::Server>,
+    explain: Option<Explain>,
+) -> anyhow::Result<Option<httpdns::Server>> {
+    if args.httpdns.is_empty() {
+        return Ok(None);
+    }
+    let redirect = Redirect { scheme: Scheme::Http, port: args.httpdns_redirect_port };
+    let config = httpdns::Config {
+        listen: args.httpdns.clone(),
+        rules: Rules { redirect, explain },
+        ..httpdns::Config::default()
+    };
+    let server = httpdns::Server::start(config, Arc::clone(dns)).context("cannot start HTTPDNS")?;
+    tracing::info!(httpdns = ?server.local_addrs(), "serving HTTPDNS");
+    Ok(Some(server))
 }
 
 /// Stops the DNS server once the admin listener has let go of it.
@@ -92,13 +132,13 @@ fn report(gateways: &Gateways, controller: &Controller) {
 /// What follows the directory while the process runs.
 struct Live {
     path: PathBuf,
+    watch: Watch,
     fingerprint: Fingerprint,
     gateways: Gateways,
 }
 
 impl Live {
     async fn follow(&mut self, controller: &Controller) {
-        let mut watch = Watch::begin(&self.path);
         let mut reload = lifecycle::Reload::install();
         let mut reports = interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -108,7 +148,7 @@ impl Live {
             tokio::select! {
                 () = &mut stop => return,
                 _ = reports.tick() => report(&self.gateways, controller),
-                () = watch.changed() => self.take_edit(controller).await,
+                () = self.watch.changed() => self.take_edit(controller).await,
                 () = reload.asked() => self.take_edit(controller).await,
             }
         }
@@ -120,6 +160,8 @@ impl Live {
         directory::warn_of(&warnings);
         if let Err(refused) = controller.apply(policy.clone(), None).await {
             tracing::error!("{refused}; what was served before stays");
+            // The guard may have room for it later: look at the same documents again then.
+            self.fingerprint = Fingerprint::default();
             return;
         }
         if let Err(error) = self.gateways.follow(&policy, &gateway).await {

@@ -39,7 +39,7 @@ pub enum Plaintext {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{0}` is not on loopback, and this courier does not encrypt; \
-    help: run it through a tunnel, or allow plain text explicitly"
+    help: run it through a tunnel"
 )]
 pub struct NotLoopback(SocketAddr);
 

@@ -49,7 +49,7 @@ impl Courier for LocalCourier {
                 let offer = publication.as_ref().and_then(|publication| publication.offer(&have));
                 Ok(offer.unwrap_or_default())
             }
-            Ok(Err(_)) => Err(CourierError::Unreachable("it has ended".to_owned())),
+            Ok(Err(_)) => Err(CourierError::Ended),
             Err(_) => Ok(Offer::default()),
         }
     }

@@ -326,7 +326,8 @@ fn write_runs<K: Key>(runs: &Runs<K>, of_class: &[u32], out: &mut Writer) {
             ids.push(id);
         }
     }
-    let unit_bits = starts.iter().map(|start| start.trailing_zeros()).min().unwrap_or(0).min(63);
+    let unit_bits =
+        starts.iter().map(|start| start.trailing_zeros()).min().unwrap_or(0).min(K::BITS - 1);
     out.octet(u8::try_from(unit_bits).unwrap_or(0));
     out.count(starts.len());
     for pair in starts.windows(2) {

@@ -169,6 +169,21 @@ fn the_embedded_table_writes_itself_again() {
     assert!(zstd::bulk::decompress(head.rest(), len).unwrap() == octets);
 }
 
+/// A family that nobody knows anything of is one run from 0, which has no lowest bit.
+#[test]
+fn a_table_of_one_database_is_read_again() {
+    for name in ["mini-city.mmdb", "mini-asn.mmdb"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+        let bytes = std::fs::read(path).unwrap();
+        let input = crate::build::Input { name, version: "", bytes: &bytes, fields: None };
+        let file =
+            crate::build::file(&[input], crate::build::Detail::City, "one", &mut |_| {}).unwrap();
+        let table = LocaleTable::from_bytes(&file).unwrap();
+        assert!(table.classes().len() > 100, "{name}");
+        assert_eq!(table.to_bytes().unwrap(), file);
+    }
+}
+
 #[test]
 fn a_body_that_claims_to_be_huge_is_refused_before_it_is_unpacked() {
     let mut sealed = Writer::default();

@@ -53,6 +53,19 @@ fn an_edit_is_live_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
+fn no_edit_is_lost() {
+    let world = World::start();
+    let name = "hello.edge.example";
+    let (here, drained) = ("addresses: [127.0.1.1]\n", "addresses: [127.0.1.1]\n  drain: true\n");
+    for _ in 0..8 {
+        world.ask_until(name, GUANGDONG_TELECOM, [127, 0, 1, 1], Duration::from_secs(8));
+        world.edit("sites.yaml", here, drained);
+        world.ask_until(name, GUANGDONG_TELECOM, [127, 0, 1, 4], Duration::from_secs(8));
+        world.edit("sites.yaml", drained, here);
+    }
+}
+
+#[test]
 fn reloads_lose_no_query_and_no_request() {
     let mut world = World::start();
     world.ask_until(
