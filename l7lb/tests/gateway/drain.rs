@@ -84,6 +84,48 @@ async fn a_drain_answers_everything_and_takes_nothing_new() {
     assert_eq!(world.log.lines().len(), origin.hits(), "the log was written to its end");
 }
 
+/// Asks one after the other until the connection takes no more; panics when a request that was
+/// taken is not answered.
+async fn ask_until_goaway(mut sender: h2::client::SendRequest<bytes::Bytes>) -> usize {
+    let mut answered = 0;
+    loop {
+        // A connection that is going away refuses here, before anything is sent.
+        let Ok(ready) = sender.ready().await else { return answered };
+        sender = ready;
+        let request = http::Request::get("http://a/?ms=3").body(()).unwrap();
+        let Ok((response, _)) = sender.send_request(request, true) else { return answered };
+        let (parts, mut body) = response.await.expect("a request was lost").into_parts();
+        assert_eq!(parts.status, 200);
+        while let Some(data) = body.data().await {
+            let data = data.expect("an answer was cut");
+            body.flow_control().release_capacity(data.len()).unwrap();
+        }
+        answered += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_under_http_2_load_loses_nothing() {
+    let origin = Origin::start("one").await;
+    let world = start(config(), &hello(&[origin.address]));
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let socket = TcpStream::connect(world.http).await.unwrap();
+        let (sender, connection) = h2::client::handshake(socket).await.unwrap();
+        tokio::spawn(connection);
+        clients.extend((0..8).map(|_| tokio::spawn(ask_until_goaway(sender.clone()))));
+    }
+    while origin.hits() < 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(world.gateway.shutdown(Duration::from_secs(10)).await, 0);
+    let mut answered = 0;
+    for client in clients {
+        answered += client.await.unwrap();
+    }
+    assert_eq!(origin.hits(), answered);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_are_closed_and_tunnels_cut_at_the_deadline() {
     let origin = Origin::start("one").await;
