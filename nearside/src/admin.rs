@@ -39,6 +39,8 @@ pub(crate) struct Shown {
     pub(crate) metrics: PrometheusHandle,
     /// The DNS server, where one runs.
     pub(crate) dns: Option<Arc<dns::Server>>,
+    /// The HTTPDNS server, where one runs.
+    pub(crate) httpdns: Option<Arc<dns::httpdns::Server>>,
 }
 
 /// Serves until the task is aborted.
@@ -51,6 +53,9 @@ pub(crate) fn serve(listener: TcpListener, api: Router, shown: Shown) -> JoinHan
             async move {
                 if let Some(server) = &shown.dns {
                     count_dns(&server.stats());
+                }
+                if let Some(server) = &shown.httpdns {
+                    count_httpdns(&server.stats());
                 }
                 shown.metrics.render()
             }
@@ -70,6 +75,19 @@ pub(crate) fn plain() -> Router {
         (StatusCode::NOT_IMPLEMENTED, Json(serde_json::json!({ "error": error })))
     };
     Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(elsewhere)
+}
+
+fn count_httpdns(stats: &dns::httpdns::Stats) {
+    for (outcome, total) in [
+        ("answered", stats.answered),
+        ("redirected", stats.redirected),
+        ("refused", stats.refused),
+        ("limited", stats.limited),
+        ("failed", stats.failed),
+    ] {
+        counter!("nearside_httpdns_requests_total", "outcome" => outcome).absolute(total);
+    }
+    counter!("nearside_httpdns_turned_away_total").absolute(stats.turned_away);
 }
 
 /// Brings the DNS workers' own totals into the recorder, at each scrape.

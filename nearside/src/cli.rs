@@ -76,6 +76,9 @@ pub(crate) struct HttpDnsListen {
     /// [default: off].
     #[arg(long, env = "NEARSIDE_HTTPDNS", value_delimiter = ',', value_name = "ADDR")]
     pub(crate) httpdns: Vec<SocketAddr>,
+    /// File with a secret; when given, HTTPDNS answers only requests signed with it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) httpdns_secret_file: Option<PathBuf>,
     /// The port that `/go` sends clients to on the chosen site.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     pub(crate) httpdns_redirect_port: u16,

@@ -13,6 +13,7 @@ mod drain;
 mod explain;
 mod gateways;
 mod geo;
+mod httpdns;
 mod lifecycle;
 mod log;
 mod roles;

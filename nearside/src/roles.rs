@@ -19,8 +19,8 @@ use crate::admin::{self, Shown};
 use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
-use crate::run::{edited, start_dns, start_httpdns, stop_dns};
-use crate::{Outcome, geo, lifecycle};
+use crate::run::{edited, start_dns, stop_dns};
+use crate::{Outcome, geo, httpdns, lifecycle};
 
 /// How often a gateway reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
@@ -53,17 +53,14 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
         }
     }
     let dns = Arc::new(start_dns(&args.dns, cell)?);
-    let httpdns = start_httpdns(&args.httpdns, &dns, None)?;
-    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)) };
+    let httpdns = httpdns::start(&args.httpdns, &dns, None)?.map(Arc::new);
+    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)), httpdns: httpdns.clone() };
     let admin = admin::serve(listener, admin::plain(), shown);
     tracing::info!(dns = ?dns.local_addrs(), "serving");
     lifecycle::stop_signal().await;
     admin.abort();
-    if let Some(httpdns) = httpdns {
-        httpdns.shutdown().await;
-    }
     let _ = follow.await;
-    stop_dns(dns, admin).await;
+    stop_dns(dns, httpdns, admin).await;
     Ok(Outcome::Yes)
 }
 
@@ -80,7 +77,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let mut gateways = Gateways::new(args.gateway);
     gateways.start_one(site.clone(), addresses.clone(), &documents.gateway)?;
     gateways.checked().await;
-    let admin = admin::serve(listener, admin::plain(), Shown { metrics, dns: None });
+    let admin = admin::serve(listener, admin::plain(), Shown { metrics, dns: None, httpdns: None });
     tracing::info!(%site, ?addresses, "serving");
 
     let mut reload = lifecycle::Reload::install();
@@ -175,7 +172,7 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
     let controller = Controller::start(config, policy, Arc::new(locales), cell);
     let controller = Arc::new(controller.await?);
     let api = controller::api::router(Arc::clone(&controller));
-    let admin = admin::serve(listener, api, Shown { metrics, dns: None });
+    let admin = admin::serve(listener, api, Shown { metrics, dns: None, httpdns: None });
     let nodes = server::router(controller.courier(), token);
     let nodes = tokio::spawn(async move { axum::serve(courier, nodes).await });
     tracing::info!(courier = %args.courier, admin = %args.admin.admin, "serving");

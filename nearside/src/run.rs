@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use controller::Controller;
-use dns::httpdns::{self, Explain, Redirect, Rules, Scheme};
+use dns::httpdns::Explain;
 use model::document::Documents;
 use steering::SnapshotCell;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::{self, Shown};
-use crate::cli::{DnsListen, HttpDnsListen, RunArgs};
+use crate::cli::{DnsListen, RunArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
-use crate::{Outcome, geo, lifecycle};
+use crate::{Outcome, geo, httpdns, lifecycle};
 
 /// For a trial run; a real one is told its addresses.
 const DNS_PORT_DEFAULT: u16 = 5300;
@@ -58,8 +58,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     let explain = Explain::new(move |name, client| {
         told.explain(name, client).and_then(|told| serde_json::to_value(told).ok())
     });
-    let httpdns = start_httpdns(&args.httpdns, &dns, Some(explain))?;
-    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)) };
+    let httpdns = httpdns::start(&args.httpdns, &dns, Some(explain))?.map(Arc::new);
+    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)), httpdns: httpdns.clone() };
     let admin = admin::serve(listener, controller::api::router(Arc::clone(&controller)), shown);
     tracing::info!(
         dns = ?dns.local_addrs(), gateways = gateways.count(), admin = %args.admin.admin,
@@ -71,12 +71,9 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
 
     tracing::info!("draining");
     admin.abort();
-    if let Some(httpdns) = httpdns {
-        httpdns.shutdown().await;
-    }
     live.gateways.shutdown().await;
     controller.shutdown().await;
-    stop_dns(dns, admin).await;
+    stop_dns(dns, httpdns, admin).await;
     Ok(Outcome::Yes)
 }
 
@@ -93,29 +90,16 @@ pub(crate) fn start_dns(args: &DnsListen, cell: Arc<SnapshotCell>) -> anyhow::Re
     dns::Server::start(config, cell).context("cannot start DNS")
 }
 
-/// Starts HTTPDNS where an address is given for it.
-pub(crate) fn start_httpdns(
-    args: &HttpDnsListen,
-    dns: &Arc<dns::Server>,
-    explain: Option<Explain>,
-) -> anyhow::Result<Option<httpdns::Server>> {
-    if args.httpdns.is_empty() {
-        return Ok(None);
-    }
-    let redirect = Redirect { scheme: Scheme::Http, port: args.httpdns_redirect_port };
-    let config = httpdns::Config {
-        listen: args.httpdns.clone(),
-        rules: Rules { redirect, explain },
-        ..httpdns::Config::default()
-    };
-    let server = httpdns::Server::start(config, Arc::clone(dns)).context("cannot start HTTPDNS")?;
-    tracing::info!(httpdns = ?server.local_addrs(), "serving HTTPDNS");
-    Ok(Some(server))
-}
-
-/// Stops the DNS server once the admin listener has let go of it.
-pub(crate) async fn stop_dns(dns: Arc<dns::Server>, admin: tokio::task::JoinHandle<()>) {
+/// Stops HTTPDNS and DNS once the admin listener has let go of them.
+pub(crate) async fn stop_dns(
+    dns: Arc<dns::Server>,
+    httpdns: Option<Arc<dns::httpdns::Server>>,
+    admin: tokio::task::JoinHandle<()>,
+) {
     let _ = admin.await;
+    if let Some(httpdns) = httpdns.and_then(Arc::into_inner) {
+        httpdns.shutdown().await;
+    }
     if let Some(dns) = Arc::into_inner(dns) {
         dns.shutdown().await;
     }

@@ -5,6 +5,7 @@
 
 mod end_to_end {
     mod edits;
+    mod httpdns;
     mod refusals;
     mod roles;
     mod session;
