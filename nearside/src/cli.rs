@@ -60,8 +60,8 @@ pub(crate) struct AdminListen {
 /// Where DNS listens.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DnsListen {
-    /// DNS address, UDP and TCP; repeat for more [default: 127.0.0.1:5300 and, where there is IPv6,
-    /// [::1]:5300].
+    /// DNS address, UDP and TCP; repeat for more (default: port 5300 of 127.0.0.1 and, where there is
+    /// IPv6, of ::1).
     #[arg(long = "dns", env = "NEARSIDE_DNS", value_delimiter = ',', value_name = "ADDR")]
     pub(crate) dns: Vec<SocketAddr>,
     /// UDP workers (default: one per core).
@@ -73,7 +73,7 @@ pub(crate) struct DnsListen {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HttpDnsListen {
     /// HTTPDNS address (`/resolve`, `/{account}/d`, `/d`, `/go/NAME/path`); repeat for more
-    /// [default: off].
+    /// (default: off).
     #[arg(long, env = "NEARSIDE_HTTPDNS", value_delimiter = ',', value_name = "ADDR")]
     pub(crate) httpdns: Vec<SocketAddr>,
     /// File with a secret; when given, HTTPDNS answers only requests signed with it.
