@@ -19,6 +19,7 @@ mod overrides;
 pub(crate) mod runs;
 #[cfg(test)]
 mod tests;
+mod within;
 
 use runs::Runs;
 
@@ -156,6 +157,13 @@ impl LocaleTable {
     #[must_use]
     pub fn with_overrides(&self, overrides: &LocaleOverrides) -> Self {
         overrides::lay(self, overrides)
+    }
+
+    /// The table cut down to what these prefixes hold, with the classes met there numbered anew;
+    /// outside them nothing is known. Takes time by what is kept, not by the table.
+    #[must_use]
+    pub fn within(&self, prefixes: impl Iterator<Item = IpNet>) -> Self {
+        within::cut(self, prefixes)
     }
 
     /// The centre of a subdivision, or of a country when the subdivision is unknown or `None`.

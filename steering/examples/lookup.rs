@@ -84,6 +84,10 @@ fn main() {
         measure(compiled, &ServiceState::new(id, service, &Health::default()), lookups);
     }
     show_tiles(&map);
+    let many = many(&policy);
+    let (map, spent_ms) = timed(|| compile(&Inputs { policy: &many, ..inputs }));
+    let count = map.maps.len();
+    println!("compile: {spent_ms:.0} ms for {count} distinct policies");
 }
 
 fn measure(map: &ServiceMap, state: &ServiceState, lookups: u32) {
@@ -189,6 +193,20 @@ fn policy(places: &[(&str, &str, &str, i16, i16)]) -> Policy {
     shared.steering.prefer =
         vec![Rung { country: true, subdivision: false, isp: true, continent: false }];
     Policy { sites, services: vec![plain, shared], ..Policy::default() }
+}
+
+/// Services of all sites but one each and of other penalties: no two steer alike, nor see alike.
+fn many(policy: &Policy) -> Policy {
+    let mut many = Policy { services: Vec::new(), ..policy.clone() };
+    for number in 0..100 {
+        let mut service = policy.services[number % policy.services.len()].clone();
+        let skipped = number % service.pool.len();
+        service.pool.remove(skipped);
+        service.steering.border_penalty_us += u32::try_from(number).expect("small") * 100;
+        service.object = ObjectRef::new("bench", &format!("service-{number}"));
+        many.services.push(service);
+    }
+    many
 }
 
 fn site(&(name, country, isp, lat_cdeg, lon_cdeg): &(&str, &str, &str, i16, i16)) -> Site {

@@ -1,15 +1,16 @@
 //! Policy x locale table x latency map -> run tables.
 //!
-//! One pass over the table's intervals for each distinct policy: a class's leaf is worked out once
-//! for what the policy sees of it, rules' CIDRs and measured prefixes cut the intervals, cuts finer
-//! than /24 or /56 fold by majority, and equal neighbours merge.
+//! The table is looked at once for all policies (`panorama`), and its intervals are passed over
+//! once for each distinct one: a leaf is worked out once for what the policy sees, rules' CIDRs and
+//! measured prefixes cut the intervals, cuts finer than /24 or /56 fold by majority, and equal
+//! neighbours merge.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
-use geo_data::{ClassId, LocaleTable};
+use geo_data::LocaleTable;
 use ipnet::IpNet;
 use model::Policy;
 use model::policy::LocaleOverrides;
@@ -19,6 +20,7 @@ use crate::cut::{self, Cuts, NO_OVERLAY, Segments};
 use crate::fold::Folder;
 use crate::latency::{Index, LatencyMap};
 use crate::map::{Leaf, LeafId, Reach, RunTable, ServiceMap, SteeringMap};
+use crate::panorama::{Intervals, Panorama, SightId};
 use crate::rank::Ranker;
 use crate::runs::Key;
 use crate::share;
@@ -54,24 +56,43 @@ pub struct Inputs<'a> {
 /// Compiles every service; services with equal steering share one map.
 pub fn compile(inputs: &Inputs<'_>) -> SteeringMap {
     let residuals = Index::new(inputs.latency);
+    let (distinct, of_service) = distinct(&inputs.policy.services);
+    let makers: Vec<Leaves<'_>> =
+        distinct.iter().map(|service| Leaves::new(inputs, service, &residuals)).collect();
+    let lens = Lens::union(makers.iter().map(|maker| &maker.lens));
     let resolvers = Resolvers::new(inputs.policy, inputs.locales);
-    let mut map = SteeringMap { policy_generation: inputs.policy_generation, ..Default::default() };
-    let mut distinct: HashMap<u64, Vec<(u32, &GlobalService)>> = HashMap::new();
-    for service in &inputs.policy.services {
-        let alike = distinct.entry(steering_hash(service)).or_default();
-        let known = alike.iter().find(|(_, other)| steers_alike(service, other));
-        let number = if let Some(&(number, _)) = known {
+    let scene = Scene {
+        clients: Panorama::new(inputs.locales, &lens),
+        resolvers: resolvers.as_ref().map(|it| (Panorama::new(&it.locales, &lens), &it.within)),
+    };
+    let maps = makers.into_iter().map(|maker| Arc::new(maker.compile(&scene))).collect();
+    SteeringMap { policy_generation: inputs.policy_generation, maps, of_service }
+}
+
+/// What every policy is compiled against.
+struct Scene<'a> {
+    clients: Panorama<'a>,
+    /// The resolvers' places, and within which prefixes they hold.
+    resolvers: Option<(Panorama<'a>, &'a Cuts)>,
+}
+
+/// The services that steer differently, and by service which of them it steers like.
+fn distinct(services: &[GlobalService]) -> (Vec<&GlobalService>, Vec<u32>) {
+    let mut distinct: Vec<&GlobalService> = Vec::new();
+    let mut by_hash: HashMap<u64, Vec<u32>> = HashMap::new();
+    let mut of_service = Vec::with_capacity(services.len());
+    for service in services {
+        let alike = by_hash.entry(steering_hash(service)).or_default();
+        let same = |&&number: &&u32| steers_alike(service, distinct[number as usize]);
+        let known = alike.iter().find(same).copied();
+        of_service.push(known.unwrap_or_else(|| {
+            let number = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+            distinct.push(service);
+            alike.push(number);
             number
-        } else {
-            let number = u32::try_from(map.maps.len()).unwrap_or(u32::MAX);
-            let compiled = compile_service(inputs, service, &residuals, resolvers.as_ref());
-            map.maps.push(Arc::new(compiled));
-            alike.push((number, service));
-            number
-        };
-        map.of_service.push(number);
+        }));
     }
-    map
+    (distinct, of_service)
 }
 
 /// Whether two services lead every client alike, so that one map does for both.
@@ -116,8 +137,10 @@ impl Resolvers {
             return None;
         }
         let overrides = LocaleOverrides { clients: prefixes.clone(), ..LocaleOverrides::default() };
-        let within = Cuts::new(prefixes.iter().map(|&(prefix, _)| prefix));
-        Some(Self { locales: locales.with_overrides(&overrides), within })
+        let named = || prefixes.iter().map(|&(prefix, _)| prefix);
+        // A few prefixes of a large table: what lies outside is never looked up.
+        let locales = locales.within(named()).with_overrides(&overrides);
+        Some(Self { locales, within: Cuts::new(named()) })
     }
 
     /// The table to look a resolver up in, when it is one of the named.
@@ -136,36 +159,12 @@ pub(crate) fn cuts_of(service: &GlobalService, residuals: &Index) -> Cuts {
     Cuts::new(ruled.chain(residuals.prefixes()))
 }
 
-fn compile_service(
-    inputs: &Inputs<'_>,
-    service: &GlobalService,
-    residuals: &Index,
-    resolvers: Option<&Resolvers>,
-) -> ServiceMap {
-    let cuts = cuts_of(service, residuals);
-    let mut leaves = Leaves::new(inputs, service, residuals, &cuts);
-    let locales = inputs.locales;
-    let mut known = Known::new(locales);
-    let v4 = leaves.table(locales.runs_v4(), &mut known, &cuts.v4);
-    let v6 = leaves.table(locales.runs_v6(), &mut known, &cuts.v6);
-    let mut resolver_v4 = RunTable::default();
-    let mut resolver_v6 = RunTable::default();
-    if let Some(Resolvers { locales, within }) = resolvers {
-        let mut known = Known::new(locales);
-        resolver_v4 = leaves.within(locales.runs_v4(), &mut known, (&cuts.v4, &within.v4));
-        resolver_v6 = leaves.within(locales.runs_v6(), &mut known, (&cuts.v6, &within.v6));
-    }
-    let (mut leaves, reaches) = (leaves.leaves.into_values(), leaves.reaches.into_values());
-    set_blocks(&mut leaves, &v4, service.steering.sticky.v4_len, |leaf| &mut leaf.block_v4_len);
-    set_blocks(&mut leaves, &v6, service.steering.sticky.v6_len, |leaf| &mut leaf.block_v6_len);
-    ServiceMap { v4, v6, resolver_v4, resolver_v6, leaves, reaches }
-}
-
 /// Works leaves out and numbers them, each sight once.
 struct Leaves<'a> {
+    service: &'a GlobalService,
     ranker: Ranker<'a>,
+    residuals: &'a Index,
     lens: Lens,
-    cuts: &'a Cuts,
     by_sight: HashMap<(Sight, u32), LeafId, BuildHasherDefault<Scatter>>,
     leaves: Interner<Leaf>,
     reaches: Interner<Reach>,
@@ -174,17 +173,13 @@ struct Leaves<'a> {
 }
 
 impl<'a> Leaves<'a> {
-    fn new(
-        inputs: &Inputs<'a>,
-        service: &'a GlobalService,
-        residuals: &'a Index,
-        cuts: &'a Cuts,
-    ) -> Self {
+    fn new(inputs: &Inputs<'a>, service: &'a GlobalService, residuals: &'a Index) -> Self {
         let ranker = Ranker::new(inputs, service, residuals);
         Self {
+            service,
             lens: Lens::new(service, ranker.sites(), residuals),
             ranker,
-            cuts,
+            residuals,
             by_sight: HashMap::default(),
             leaves: Interner::default(),
             reaches: Interner::default(),
@@ -192,16 +187,35 @@ impl<'a> Leaves<'a> {
         }
     }
 
+    fn compile(mut self, scene: &Scene<'_>) -> ServiceMap {
+        let cuts = cuts_of(self.service, self.residuals);
+        let mut known = Known::new(&scene.clients, &cuts);
+        let v4 = self.table(&scene.clients.v4, &mut known, &cuts.v4);
+        let v6 = self.table(&scene.clients.v6, &mut known, &cuts.v6);
+        let mut resolver_v4 = RunTable::default();
+        let mut resolver_v6 = RunTable::default();
+        if let Some((resolvers, within)) = &scene.resolvers {
+            let mut known = Known::new(resolvers, &cuts);
+            resolver_v4 = self.within(&resolvers.v4, &mut known, (&cuts.v4, &within.v4));
+            resolver_v6 = self.within(&resolvers.v6, &mut known, (&cuts.v6, &within.v6));
+        }
+        let sticky = self.service.steering.sticky;
+        let (mut leaves, reaches) = (self.leaves.into_values(), self.reaches.into_values());
+        set_blocks(&mut leaves, &v4, sticky.v4_len, |leaf| &mut leaf.block_v4_len);
+        set_blocks(&mut leaves, &v6, sticky.v6_len, |leaf| &mut leaf.block_v6_len);
+        ServiceMap { v4, v6, resolver_v4, resolver_v6, leaves, reaches }
+    }
+
     /// The clients' table.
     fn table<K: Key>(
         &mut self,
-        runs: impl Iterator<Item = (K, ClassId)>,
+        intervals: &Intervals<K>,
         known: &mut Known<'_>,
         segments: &Segments,
     ) -> RunTable<K> {
         let mut folder = Folder::to_truth();
-        cut::split(runs, segments, |start, class, overlay| {
-            folder.push(start, self.leaf_of(class, overlay, known));
+        cut::split(intervals.iter(), segments, |start, sight, overlay| {
+            folder.push(start, self.leaf_of(sight, overlay, known));
         });
         finish(folder)
     }
@@ -209,36 +223,43 @@ impl<'a> Leaves<'a> {
     /// The resolvers' table: exact, because its scope is never sent, and with gaps.
     fn within<K: Key>(
         &mut self,
-        runs: impl Iterator<Item = (K, ClassId)>,
+        intervals: &Intervals<K>,
         known: &mut Known<'_>,
         (segments, within): (&Segments, &Segments),
     ) -> RunTable<K> {
         let mut cut_twice = Vec::new();
         let mut folder = Folder::exact();
-        cut::split(runs, within, |start, class, inside| {
-            cut_twice.push((K::from_u64(start), (class, inside != NO_OVERLAY)));
+        cut::split(intervals.iter(), within, |start, sight, inside| {
+            cut_twice.push((K::from_u64(start), (sight, inside != NO_OVERLAY)));
         });
-        cut::split(cut_twice.into_iter(), segments, |start, (class, is_named), overlay| {
+        cut::split(cut_twice.into_iter(), segments, |start, (sight, is_named), overlay| {
             let leaf =
-                if is_named { self.leaf_of(class, overlay, known) } else { LeafId::ELSEWHERE };
+                if is_named { self.leaf_of(sight, overlay, known) } else { LeafId::ELSEWHERE };
             folder.push(start, leaf);
         });
         finish(folder)
     }
 
-    fn leaf_of(&mut self, class: ClassId, overlay: u32, known: &mut Known<'_>) -> LeafId {
-        let at = class.0 as usize;
-        if overlay == NO_OVERLAY && known.by_class[at] != LeafId::ELSEWHERE {
-            return known.by_class[at];
+    #[inline]
+    fn leaf_of(&mut self, sight: SightId, overlay: u32, known: &mut Known<'_>) -> LeafId {
+        let leaf = known.by_sight[sight.at()];
+        if overlay == NO_OVERLAY && leaf != LeafId::ELSEWHERE {
+            return leaf;
         }
-        let sight = self.lens.look(&known.locales.classes()[at], known.locales);
+        self.find_out(sight, overlay, known)
+    }
+
+    #[inline(never)]
+    fn find_out(&mut self, id: SightId, overlay: u32, known: &mut Known<'_>) -> LeafId {
+        // The panorama's sight may be finer than this service's.
+        let sight = self.lens.look(known.panorama.locale(id), known.panorama.locales);
         let leaf = self.by_sight.get(&(sight, overlay)).copied().unwrap_or_else(|| {
-            let leaf = self.work_out(&sight, self.cuts.prefixes(overlay));
+            let leaf = self.work_out(&sight, known.cuts.prefixes(overlay));
             self.by_sight.insert((sight, overlay), leaf);
             leaf
         });
         if overlay == NO_OVERLAY {
-            known.by_class[at] = leaf;
+            known.by_sight[id.at()] = leaf;
         }
         leaf
     }
@@ -263,21 +284,22 @@ fn finish<K: Key>(folder: Folder<K>) -> RunTable<K> {
     folder.finish().expect("the intervals rise from 0")
 }
 
-/// The leaves of a table's classes as far as they are worked out.
+/// The leaves of a panorama's sights as far as they are worked out.
 struct Known<'a> {
-    locales: &'a LocaleTable,
-    by_class: Vec<LeafId>,
+    panorama: &'a Panorama<'a>,
+    cuts: &'a Cuts,
+    by_sight: Vec<LeafId>,
 }
 
 impl<'a> Known<'a> {
-    fn new(locales: &'a LocaleTable) -> Self {
-        Self { locales, by_class: vec![LeafId::ELSEWHERE; locales.classes().len()] }
+    fn new(panorama: &'a Panorama<'a>, cuts: &'a Cuts) -> Self {
+        Self { panorama, cuts, by_sight: vec![LeafId::ELSEWHERE; panorama.len()] }
     }
 }
 
 /// A hasher for keys that nobody outside chooses: one multiplication chain a word.
 #[derive(Default)]
-struct Scatter(u64);
+pub(crate) struct Scatter(u64);
 
 impl Hasher for Scatter {
     fn finish(&self) -> u64 {
@@ -341,6 +363,9 @@ fn set_blocks<K: Key>(
     sticky_len: u8,
     block_len: impl Fn(&mut Leaf) -> &mut u8,
 ) {
+    if !leaves.iter().any(Leaf::is_split) {
+        return;
+    }
     let mut sizes = vec![0_u128; leaves.len()];
     for run in table.iter() {
         let (first, last): (u64, u64) = (run.first.into(), run.last.into());

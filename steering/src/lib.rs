@@ -10,6 +10,7 @@ pub mod explain;
 mod fold;
 pub mod latency;
 pub mod map;
+mod panorama;
 pub mod place;
 #[cfg(test)]
 mod properties;

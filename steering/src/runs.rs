@@ -5,7 +5,7 @@
 //! counts, no tree, and the blocks of all x are disjoint by construction.
 //!
 //! A policy over the whole world has a million runs a family, so they are packed: about two octets
-//! for a start ([`starts`]) and one for a leaf ([`leaf_column`]).
+//! for a start (`starts`) and one for a leaf (`leaf_column`).
 
 use serde::Deserialize;
 

@@ -98,6 +98,20 @@ impl Lens {
         lens.sorted()
     }
 
+    /// A lens as fine as each of these.
+    pub(crate) fn union<'a>(lenses: impl Iterator<Item = &'a Self>) -> Self {
+        let mut union = Self::default();
+        for Self { has_continents, countries, subdivisions, isps, areas, asns } in lenses {
+            union.has_continents |= has_continents;
+            union.countries.extend(countries);
+            union.subdivisions.extend(subdivisions);
+            union.isps.extend(isps);
+            union.areas.extend(areas);
+            union.asns.extend(asns);
+        }
+        union.sorted()
+    }
+
     fn add_match(&mut self, matches: &Match) {
         let Match { continents, countries, subdivisions, isps, areas, asns, cidrs: _, window: _ } =
             matches;

@@ -251,3 +251,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_table_cut_down_knows_what_is_left_and_nothing_else() {
+    let rows = nets(&[
+        ("10.0.0.0/8", "cc=DE"),
+        ("10.1.0.0/16", "cc=FR asn=3215"),
+        ("2001:db8::/32", "cc=CN"),
+    ]);
+    let base = LocaleTable::from_prefixes(&rows, Centres::default());
+    let kept = ["10.0.0.0/15", "10.1.2.3/32", "192.0.2.0/24", "2001:db8:7::53/128"];
+    let cut = base.within(kept.iter().map(|net| net.parse().unwrap()));
+    for ip in ["10.0.0.0", "10.0.255.255", "10.1.0.0", "10.1.2.3", "192.0.2.7", "2001:db8:7::9"] {
+        let ip = ip.parse().unwrap();
+        let (of_cut, of_base) = (cut.lookup(ip), base.lookup(ip));
+        assert_eq!(of_cut.locale, of_base.locale, "{ip}");
+        assert_eq!(cut.origins(of_cut.class), base.origins(of_base.class), "{ip}");
+    }
+    for ip in ["9.255.255.255", "10.2.0.0", "2001:db8:7:1::", "2001:db8::"] {
+        assert_eq!(*cut.lookup(ip.parse().unwrap()).locale, Locale::default(), "{ip}");
+    }
+    // What is outside, Germany, France, China, and what the base does not know.
+    assert_eq!(cut.classes().len(), 5);
+    assert_eq!(base.within(std::iter::empty()).runs_count(), (1, 1));
+}
