@@ -25,8 +25,10 @@ mod report;
 mod rule;
 mod service;
 mod site;
+mod slug;
 mod suggest;
 mod svcb;
+mod syntax;
 mod traffic;
 mod tree;
 mod upstream;
@@ -39,7 +41,7 @@ use std::sync::Arc;
 pub use self::diagnostic::{Diagnostic, Severity};
 use self::files::Files;
 use self::objects::Objects;
-use self::report::{Report, Span};
+use self::report::{Lost, Report, Span};
 use crate::gateway::GatewayObjects;
 use crate::policy::Policy;
 
@@ -125,22 +127,34 @@ fn is_readable(index: u32, file: &SourceFile, files: usize, report: &mut Report)
     let start = Span { file: index, line: 1, column: 1 };
     if index as usize >= FILES_MAX {
         if index as usize == FILES_MAX {
-            report.error(start, format!("{files} files are too many: at most {FILES_MAX}"));
+            report.error(
+                start,
+                format!("{files} files are too many: at most {FILES_MAX}"),
+                "put documents together: a file takes many, with `---` between",
+            );
         }
-        report.lose_object();
+        report.lose(Lost::Document);
         return false;
     }
     if file.text.len() > FILE_OCTETS_MAX {
-        report.error(start, format!("the file is larger than {FILE_OCTETS_MAX} octets"));
-        report.lose_object();
+        report.error(
+            start,
+            format!("the file is larger than {FILE_OCTETS_MAX} octets"),
+            "split it into several files",
+        );
+        report.lose(Lost::Document);
         return false;
     }
     // The YAML scanner takes NUL for the end, which would hide the rest of the file.
     if let Some(at) = file.text.find('\0') {
         let (line, column) = quote::line_and_column(&file.text, at);
         let span = Span { file: index, line, column };
-        report.error(span, "the file has a NUL character: it is not text");
-        report.lose_object();
+        report.error(
+            span,
+            "the file has a NUL character: it is not text",
+            "save the file as UTF-8 text, or remove the character",
+        );
+        report.lose(Lost::Document);
         return false;
     }
     true

@@ -107,7 +107,12 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        // Thousands of documents; a run takes seconds.
+        cases: 2048,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_mutated_run_loads_or_says_where_it_is_wrong(
@@ -138,7 +143,8 @@ proptest! {
             let place = (found.path.to_string(), found.line, found.column);
             prop_assert!(last.as_ref() <= Some(&place), "out of order: {found}");
             last = Some(place);
-            prop_assert!(!found.to_string().is_empty());
+            prop_assert!(found.help.chars().count() > 8, "{found}");
+            prop_assert!(found.to_string().lines().last().unwrap().starts_with("  help: "), "{found}");
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Diagnostic {
     /// The source line, without its end.
     pub source_line: Arc<str>,
     /// What to do next.
-    pub help: Option<String>,
+    pub help: String,
 }
 
 /// How bad a finding is.
@@ -52,10 +52,7 @@ impl fmt::Display for Diagnostic {
         if !source_line.trim().is_empty() {
             write_source(f, source_line, *column as usize)?;
         }
-        match help {
-            Some(help) => write!(f, "\n  help: {}", Printable(help)),
-            None => Ok(()),
-        }
+        write!(f, "\n  help: {}", Printable(help))
     }
 }
 

@@ -35,7 +35,8 @@ impl<'n, 't> Fields<'n, 't> {
                 ignored: Vec::new(),
             }),
             Value::List(_) | Value::Scalar(_) => {
-                expected(node, &format!("a mapping ({what})"), report);
+                let help = "write `key: value` lines below it, indented, or `{key: value}`";
+                expected(node, &format!("a mapping ({what})"), help, report);
                 None
             }
         }
@@ -72,7 +73,8 @@ impl<'n, 't> Fields<'n, 't> {
         match self.take(key) {
             Some(entry) => read(&entry.value, report),
             None => {
-                report.error(self.span, format!("{} has no `{key}`", self.what));
+                let help = format!("add `{key}: {}`", example(key));
+                report.error(self.span, format!("{} has no `{key}`", self.what), help);
                 None
             }
         }
@@ -107,27 +109,27 @@ impl<'n, 't> Fields<'n, 't> {
         }
     }
 
-    /// Exactly one of the fields must be there; gives which.
+    /// Exactly one of the fields must be there. Gives every one that is, so that mistakes within
+    /// each are found.
     pub(super) fn exactly_one(
         &mut self,
         keys: &'static [&'static str],
         report: &mut Report,
-    ) -> Option<(&'static str, &'n Node<'t>)> {
+    ) -> Vec<(&'static str, &'n Node<'t>)> {
         let found: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.take(key)?))).collect();
         match found[..] {
-            [(key, entry)] => Some((key, &entry.value)),
+            [_] => {}
             [] => {
                 let message = format!("{} needs one of {}", self.what, listed(keys));
-                report.error(self.span, message);
-                None
+                let key = keys.first().copied().unwrap_or_default();
+                let help = format!("add one of them, for example `{key}: {}`", example(key));
+                report.error(self.span, message, help);
             }
-            [_, (key, second), ..] => {
-                let first = found[0].0;
-                let message = format!("`{key}` cannot be given together with `{first}`");
-                report.error(second.key_span, message);
-                None
+            [(first, _), (key, second), ..] => {
+                report_together(first, (key, second.key_span), report);
             }
         }
+        found.into_iter().map(|(key, entry)| (key, &entry.value)).collect()
     }
 
     /// Reports every field nobody asked for.
@@ -138,13 +140,12 @@ impl<'n, 't> Fields<'n, 't> {
                 continue;
             }
             let message = format!("unknown field `{}` in {}", entry.key, self.what);
-            if report.is_full() {
-                report.error(entry.key_span, message);
+            let help = if report.is_full() {
+                "correct those above, then check again".into()
             } else {
-                let known = self.known.iter().copied();
-                let help = suggest::help_for(&entry.key, "fields here", known);
-                report.error_with_help(entry.key_span, message, help);
-            }
+                suggest::help_for(&entry.key, "fields here", self.known.iter().copied())
+            };
+            report.error(entry.key_span, message, help);
         }
     }
 }
@@ -153,9 +154,56 @@ fn listed(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
+/// What may follow a field's colon, for helps that ask for the field.
+fn example(key: &str) -> &'static str {
+    match key {
+        "addresses" => "[192.0.2.1]",
+        "addressType" => "IPv4",
+        "apex" => "edge.example",
+        "apiVersion" => "nearside.dev/v1alpha1",
+        "backend" => "{service: {name: ..., port: {number: 80}}}",
+        "cidrs" => "[192.0.2.0/24]",
+        "country" => "CN",
+        "data" => "...` with the record's text, or a list of them, as in `data: 192.0.2.1",
+        "fence" => "{match: [country]}",
+        "from" => "\"08:00\"",
+        "hostnames" => "[www.edge.example]",
+        "http" => "{path: /healthz}",
+        "kind" => "Site",
+        "lat" => "31.23",
+        "locale" | "location" => "{country: CN}",
+        "lon" => "121.47",
+        "match" => "[country]",
+        "max" => "1",
+        "metadata" => "{name: ...}",
+        "number" | "port" => "80",
+        "pathType" => "Prefix",
+        "percent" => "10",
+        "protocol" => "HTTP",
+        "service" => "{name: ..., port: {number: 80}}",
+        "spec" => "{...}` with the fields of its kind, as `{...}` or indented below `spec:",
+        "targetRefs" => "[{kind: GlobalService, name: ...}]",
+        "tier" => "access`, `aggregation` or `core",
+        "type" => "...` with one of the known types, as in `type: TXT",
+        _ => "...",
+    }
+}
+
+/// Reports a field that cannot stand beside another.
+pub(super) fn report_together(first: &str, (key, span): (&str, Span), report: &mut Report) {
+    let message = format!("`{key}` cannot be given together with `{first}`");
+    report.error(span, message, format!("give one of `{first}` and `{key}`, remove the other"));
+}
+
 /// Reports that a node is not what was wanted.
-pub(super) fn expected(node: &Node<'_>, wanted: &str, report: &mut Report) {
-    report.error(node.span, format!("expected {wanted}, found {}", node.describe()));
+pub(super) fn expected(
+    node: &Node<'_>,
+    wanted: &str,
+    help: impl Into<String>,
+    report: &mut Report,
+) {
+    let message = format!("expected {wanted}, found {}", node.describe());
+    report.error(node.span, message, help);
 }
 
 /// A list whose items are read one by one; bad items are reported and left out.
@@ -167,7 +215,8 @@ pub(super) fn list<'n, 't, T>(
     match &node.value {
         Value::List(items) => Some(items.iter().filter_map(|item| read(item, report)).collect()),
         Value::Map(_) | Value::Scalar(_) => {
-            expected(node, "a list", report);
+            let help = "write `[...]`, or a line `- ...` for each item";
+            expected(node, "a list", help, report);
             None
         }
     }
@@ -192,7 +241,7 @@ pub(super) fn map<'n, 't, T>(
     mut read: impl FnMut(&Spanned<&'n str>, &'n Node<'t>, &mut Report) -> Option<T>,
 ) -> Option<Vec<T>> {
     let Value::Map(entries) = &node.value else {
-        expected(node, "a mapping", report);
+        expected(node, "a mapping", "write `{name: value}`", report);
         return None;
     };
     let read_entry = |entry: &'n Entry<'t>| {

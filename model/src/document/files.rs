@@ -38,7 +38,7 @@ impl<'f> Files<'f> {
             let zone_files = self.files.iter().map(|file| &*file.path);
             let zone_files = zone_files.filter(|path| !is_document(path));
             let help = suggest::help_for(&wanted, "zone files here", zone_files);
-            report.error_with_help(path.span, format!("there is no zone file `{wanted}`"), help);
+            report.error(path.span, format!("there is no zone file `{wanted}`"), help);
             return None;
         };
         self.used.insert(index);

@@ -7,7 +7,7 @@ use super::fields::{self, Fields};
 use super::object::Kind;
 use super::report::{Report, Span, Spanned};
 use super::tree::Node;
-use super::value;
+use super::{slug, value};
 use crate::gateway::{Meta, SITE_LABEL};
 use crate::name::{ObjectRef, SiteName};
 
@@ -26,6 +26,8 @@ pub(super) struct Head {
     pub(super) site: Option<Spanned<SiteName>>,
     pub(super) created_s: i64,
     pub(super) origin: Arc<str>,
+    /// Whether the object could be named, if only with a name that is refused.
+    pub(super) is_named: bool,
 }
 
 impl Head {
@@ -55,47 +57,66 @@ const IGNORED: &[&str] = &[
     "uid",
 ];
 
-/// Reads `metadata` of a document in the file at `path`.
+/// In place of a name or namespace that could not be read; no document can have it.
+const UNKNOWN: &str = "?";
+
+/// Reads `metadata` of a document in the file at `path`. There is always a head, so that whatever
+/// is wrong here hides nothing of what follows.
 pub(super) fn read(
     kind: Kind,
     document: &mut Fields<'_, '_>,
     path: &str,
     report: &mut Report,
-) -> Option<Head> {
+) -> Head {
     let whole = document.span();
-    let node = document.required("metadata", report, |node, _| Some(node))?;
-    let mut fields = Fields::open("`metadata`", node, report)?;
+    let mut head = Head {
+        object: ObjectRef::new(UNKNOWN, UNKNOWN),
+        span: whole,
+        whole,
+        labels: BTreeMap::new(),
+        site: None,
+        created_s: 0,
+        origin: format!("{path}:{}", whole.line).into(),
+        is_named: false,
+    };
+    let open = |node, report: &mut Report| Fields::open("`metadata`", node, report);
+    let Some(mut fields) = document.required("metadata", report, open) else { return head };
     fields.ignore(IGNORED);
     let name = fields.required("name", report, |node, report| read_name(kind, node, report));
     let namespace = read_namespace(kind, &mut fields, report);
     let labels = fields.optional("labels", report, read_labels).unwrap_or_default();
     let created_s = fields.optional("creationTimestamp", report, value::timestamp_s);
     fields.finish(report);
-    let site = read_site(&labels, report);
-    let (name, namespace) = (name?, namespace?);
-    Some(Head {
-        object: ObjectRef::new(namespace, &name.value),
-        span: name.span,
-        whole,
-        site,
-        labels: labels.into_iter().map(|(key, value)| (key, value.value)).collect(),
-        created_s: created_s.unwrap_or(0),
-        origin: format!("{path}:{}", whole.line).into(),
-    })
+    head.span = name.as_ref().map_or(whole, |name| name.span);
+    head.is_named = name.is_some() && namespace.is_some();
+    let name = name.map_or_else(|| UNKNOWN.into(), |name| name.value);
+    head.object = ObjectRef::new(namespace.unwrap_or(UNKNOWN), &name);
+    head.site = read_site(&labels, report);
+    head.labels = labels.into_iter().map(|(key, value)| (key, value.value)).collect();
+    head.created_s = created_s.unwrap_or(0);
+    head
 }
 
+/// The name; one that is refused is given all the same, because others may refer to it.
 fn read_name(kind: Kind, node: &Node<'_>, report: &mut Report) -> Option<Spanned<Arc<str>>> {
     let name = value::text(node, report)?;
-    let why = match kind {
-        Kind::Site => SiteName::new(name).err().map(|error| error.to_string()),
-        _ => value::not_a_hostname(name)
-            .or_else(|| has_upper(name).then(|| "it must be lower case".into())),
+    let (why, help) = match kind {
+        Kind::Site => {
+            let why = SiteName::new(name).err().map(|error| error.to_string());
+            (why, slug::help_for_label(name))
+        }
+        _ => {
+            let why = value::not_a_hostname(name)
+                .or_else(|| has_upper(name).then(|| "it must be lower case".into()));
+            (why, slug::help_for_labels(name))
+        }
     };
     if let Some(why) = why {
-        report.error(node.span, format!("`{name}` is not a name for a {}: {why}", kind.name()));
-        return None;
+        let message = format!("`{name}` is not a name for a {}: {why}", kind.name());
+        report.error(node.span, message, help);
     }
-    Some(Spanned { value: name.into(), span: node.span })
+    let value = Some(name).filter(|name| !name.is_empty())?;
+    Some(Spanned { value: value.into(), span: node.span })
 }
 
 fn has_upper(text: &str) -> bool {
@@ -111,8 +132,8 @@ fn read_namespace<'n>(
     match fields.take("namespace") {
         Some(entry) if kind.is_cluster_scoped() => {
             let message = format!("a {} has no namespace", kind.name());
-            report.error_with_help(entry.key_span, message, "remove this line");
-            None
+            report.error(entry.key_span, message, "remove this line");
+            Some("")
         }
         Some(entry) => namespace_name(&entry.value, report),
         None if kind.is_cluster_scoped() => Some(""),
@@ -123,15 +144,20 @@ fn read_namespace<'n>(
 /// A namespace's name (RFC 1123 label).
 pub(super) fn namespace_name<'n>(node: &'n Node<'_>, report: &mut Report) -> Option<&'n str> {
     let name = value::text(node, report)?;
-    let fine = name.len() <= 63
-        && !name.contains('.')
-        && !has_upper(name)
-        && value::not_a_hostname(name).is_none();
-    if !fine {
-        report.error(node.span, format!("`{name}` is not a namespace"));
+    if name.is_empty() || !is_namespace(name) {
+        let help = slug::help_for_label(name);
+        report.error(node.span, format!("`{name}` is not a namespace"), help);
         return None;
     }
     Some(name)
+}
+
+/// Whether an object can be in a namespace of this name; the empty one is of cluster-scoped kinds.
+pub(super) fn is_namespace(name: &str) -> bool {
+    name.len() <= 63
+        && !name.contains('.')
+        && !has_upper(name)
+        && (name.is_empty() || value::not_a_hostname(name).is_none())
 }
 
 type Label = (Arc<str>, Spanned<Arc<str>>);
@@ -141,8 +167,9 @@ fn read_labels(node: &Node<'_>, report: &mut Report) -> Option<Vec<Label>> {
         let value = value::shared(node, report)?;
         if !is_label_value(&value) {
             let message = format!("`{value}` is not a label value");
-            let help = "up to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends";
-            report.error_with_help(node.span, message, help);
+            let help =
+                "write up to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends";
+            report.error(node.span, message, help);
             return None;
         }
         Some((Arc::from(key.value), Spanned { value, span: node.span }))
@@ -159,6 +186,9 @@ fn is_label_value(text: &str) -> bool {
 /// The site an object is bound to by its label.
 fn read_site(labels: &[Label], report: &mut Report) -> Option<Spanned<SiteName>> {
     let (_, Spanned { value, span }) = labels.iter().find(|(key, _)| &**key == SITE_LABEL)?;
-    let bad = |error| report.error(*span, format!("`{value}` is not a site's name: {error}"));
+    let bad = |error| {
+        let message = format!("`{value}` is not a site's name: {error}");
+        report.error(*span, message, slug::help_for_label(value));
+    };
     Some(Spanned { value: SiteName::new(value).map_err(bad).ok()?, span: *span })
 }

@@ -58,14 +58,14 @@ pub(super) fn link(
     let sites = convert_sites(&sites, report);
     let zones = convert_zones(zones, files, report);
     files.warn_of_unused(report);
-    let names = Names::new(&declared, &sites, &gateway.services, report.has_lost_objects());
+    let names = Names::new(&declared, &sites, &gateway.services);
     for bound in bound_sites {
         let name = Spanned { value: Arc::from(bound.value.as_str()), span: bound.span };
         names.site(&name, report);
     }
     gateway::check(&gateway, &names, report);
     let mut inherited = inherit::collect(policies, &zones, &names, report);
-    let mut hostnames = Hostnames::new(&zones, report.has_lost_objects());
+    let mut hostnames = Hostnames::new(&zones);
     let mut linked = Vec::with_capacity(services.len());
     for Object { head, spec } in services {
         let zones_of_it = hostnames.claim(&head, &spec, report);
@@ -91,7 +91,11 @@ fn convert_sites(sites: &[Object<site::SiteSpec>], report: &mut Report) -> Vec<S
     let mut converted = Vec::with_capacity(sites.len());
     for (at, Object { head, spec }) in sites.iter().enumerate() {
         if at == SITES_MAX {
-            report.error(head.whole, format!("there are more than {SITES_MAX} sites"));
+            report.error(
+                head.whole,
+                format!("there are more than {SITES_MAX} sites"),
+                "remove sites, or run two sets of documents",
+            );
         }
         for (address, span) in &spec.addresses {
             match holders.entry(address.ip) {
@@ -127,8 +131,12 @@ fn convert_zones(
     let mut seen = HashMap::new();
     let mut converted = Vec::with_capacity(zones.len());
     for Object { head, spec } in zones {
-        first_only(&mut seen, &spec.apex, "the zone", report);
-        let checked = zone::convert(spec, files, report);
+        let Some(apex) = spec.apex.clone() else {
+            zone::check_zone_file(&spec, files, report);
+            continue;
+        };
+        first_only(&mut seen, &apex, "the zone", report);
+        let checked = zone::convert(apex.value, spec, files, report);
         converted.push(NamedZone { name: Arc::clone(&head.object.name), checked });
     }
     converted.sort_by(|a, b| a.checked.zone.apex.cmp(&b.checked.zone.apex));
@@ -150,8 +158,9 @@ fn first_only<K: Clone + Display + Eq + Hash>(
         }
         Entry::Occupied(first) => {
             let message = format!("{what} `{}` is given twice", key.value);
-            let help = format!("the first is at {}", report.place(*first.get()));
-            report.error_with_help(key.span, message, help);
+            let at = report.place(*first.get());
+            let help = format!("remove one of the two: the first is at {at}");
+            report.error(key.span, message, help);
             false
         }
     }
@@ -201,8 +210,8 @@ fn convert_guards(
         return GuardPolicy { window_s: guard::WINDOW_DEFAULT_S, ..GuardPolicy::default() };
     };
     for Object { head, spec: _ } in guards {
-        let help = format!("the first is at {}", first.origin);
-        report.error_with_help(head.span, "there can be only one GuardPolicy", help);
+        let help = format!("put both into one: the first is at {}", first.origin);
+        report.error(head.span, "there can be only one GuardPolicy", help);
     }
     let guard::GuardSpec { protected, removals_max, window_s, withdrawn_percent_max, undrainable } =
         spec;
@@ -228,7 +237,7 @@ fn protected_object(
     let (kind, second, third) = (parts.next()?, parts.next(), parts.next());
     let Some(kind) = KINDS.iter().copied().find(|known| known.name() == kind) else {
         let help = suggest::help_for(kind, "kinds are", KINDS.iter().map(|kind| kind.name()));
-        report.error_with_help(text.span, format!("unknown kind `{kind}`"), help);
+        report.error(text.span, format!("unknown kind `{kind}`"), help);
         return None;
     };
     let namespaced = kind == Kind::GlobalService;
@@ -240,7 +249,7 @@ fn protected_object(
             let wanted = if namespaced { "namespace/name" } else { "name" };
             let message = format!("`{}` does not name an object", text.value);
             let help = format!("write `{}/{wanted}`", kind.name());
-            report.error_with_help(text.span, message, help);
+            report.error(text.span, message, help);
             return None;
         }
     };

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, expected};
 use super::report::Report;
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::value;
 use crate::geo::{Area, Continent, Country, Isp, Locale, Point, Subdivision};
 use crate::isp::parse_isp;
@@ -17,7 +17,7 @@ pub(super) fn country(node: &Node<'_>, report: &mut Report) -> Option<Country> {
             "UK" | "uk" => "did you mean `GB`?",
             _ => "write an ISO 3166-1 alpha-2 code, as in `CN`",
         };
-        report.error_with_help(node.span, message, help);
+        report.error(node.span, message, help);
     }
     country
 }
@@ -28,7 +28,7 @@ pub(super) fn continent(node: &Node<'_>, report: &mut Report) -> Option<Continen
     let continent = Continent::parse(found);
     if continent.is_none() {
         let message = format!("`{found}` is not a continent");
-        report.error_with_help(node.span, message, "it is one of AF, AN, AS, EU, NA, OC, SA");
+        report.error(node.span, message, "it is one of AF, AN, AS, EU, NA, OC, SA");
     }
     continent
 }
@@ -44,7 +44,7 @@ pub(super) fn subdivision(node: &Node<'_>, report: &mut Report) -> Option<Subdiv
     });
     if !fine {
         let message = format!("`{found}` is not a subdivision code");
-        report.error_with_help(node.span, message, "write an ISO 3166-2 code, as in `CN-GD`");
+        report.error(node.span, message, "write an ISO 3166-2 code, as in `CN-GD`");
         return None;
     }
     Subdivision::parse(&upper).ok()
@@ -60,7 +60,11 @@ pub(super) fn subdivision_of(
     if let Some(country) = country
         && !subdivision.as_str().starts_with(country.as_str())
     {
-        report.error(node.span, format!("`{subdivision}` is not in `{country}`"));
+        report.error(
+            node.span,
+            format!("`{subdivision}` is not in `{country}`"),
+            format!("write a subdivision that begins with `{country}-`, or another country"),
+        );
         return None;
     }
     Some(subdivision)
@@ -73,7 +77,7 @@ pub(super) fn isp(node: &Node<'_>, report: &mut Report) -> Option<Isp> {
     if isp.is_none() {
         let message = format!("`{found}` is not an ISP");
         let help = "write a group (`cn-ct`, `cn-cu`, `cn-cm`, `cn-edu`) or an ASN (`AS7018`)";
-        report.error_with_help(node.span, message, help);
+        report.error(node.span, message, help);
     }
     isp
 }
@@ -85,8 +89,8 @@ pub(super) fn area(node: &Node<'_>, report: &mut Report) -> Option<Area> {
         Ok(area) => Some(area),
         Err(_) => {
             let message = format!("`{found}` is not an area");
-            let help = "up to 24 letters, digits, `-`, `_` and `.`";
-            report.error_with_help(node.span, message, help);
+            let help = "write up to 24 letters, digits, `-`, `_` and `.`";
+            report.error(node.span, message, help);
             None
         }
     }
@@ -117,8 +121,17 @@ pub(super) fn locale(node: &Node<'_>, report: &mut Report) -> Option<Locale> {
     let country =
         country.or_else(|| subdivision.and_then(|s| Country::parse(s.as_str().get(..2)?)));
     let locale = Locale { country, subdivision, city, point, asn, isp, area };
-    if locale == Locale::default() {
-        report.error(node.span, "this locale says nothing");
+    let is_filled = match &node.value {
+        Value::Map(entries) => entries.iter().any(|entry| !entry.value.is_null()),
+        Value::List(_) | Value::Scalar(_) => false,
+    };
+    // What is there and wrong has been reported.
+    if !is_filled {
+        report.error(
+            node.span,
+            "this locale says nothing",
+            "give `country`, `subdivision`, `city`, `coordinates`, `asn`, `isp` or `area`",
+        );
         return None;
     }
     Some(locale)
@@ -126,7 +139,7 @@ pub(super) fn locale(node: &Node<'_>, report: &mut Report) -> Option<Locale> {
 
 /// An ASN: `4134` or `AS4134`.
 pub(super) fn asn(node: &Node<'_>, report: &mut Report) -> Option<u32> {
-    if let super::tree::Value::Scalar(scalar) = &node.value {
+    if let Value::Scalar(scalar) = &node.value {
         let text = scalar.text.trim_start_matches(['A', 'a']).trim_start_matches(['S', 's']);
         if !text.is_empty()
             && text.bytes().all(|octet| octet.is_ascii_digit())
@@ -135,6 +148,6 @@ pub(super) fn asn(node: &Node<'_>, report: &mut Report) -> Option<u32> {
             return Some(asn);
         }
     }
-    expected(node, "an AS number, as in `4134`", report);
+    expected(node, "an AS number", "write it as `4134` or `AS4134`", report);
     None
 }

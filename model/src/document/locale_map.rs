@@ -8,7 +8,7 @@ use super::fields::{self, Fields};
 use super::locale;
 use super::report::{Report, Spanned};
 use super::rule::coarsened;
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::value;
 use crate::geo::Locale;
 
@@ -58,12 +58,21 @@ fn read_item<T>(
     read: impl FnMut(&Node<'_>, &mut Report) -> Option<T>,
 ) -> Option<Vec<(T, Locale)>> {
     let mut fields = Fields::open("an item", node, report)?;
-    let keys = fields.required(key, report, |node, report| fields::list(node, report, read));
+    let mut given = true;
+    let keys = fields.required(key, report, |node, report| {
+        given = !matches!(&node.value, Value::List(items) if items.is_empty());
+        fields::list(node, report, read)
+    });
     let locale = fields.required("locale", report, locale::locale);
     fields.finish(report);
-    let (keys, locale) = (keys?, locale?);
-    if keys.is_empty() {
-        report.error(node.span, format!("`{key}` names nothing"));
+    // Keys given twice are found without their locale too.
+    let (keys, locale) = (keys?, locale.unwrap_or_default());
+    if !given {
+        report.error(
+            node.span,
+            format!("`{key}` names nothing"),
+            format!("add something to `{key}`, or remove the item"),
+        );
     }
     Some(keys.into_iter().map(|key| (key, locale.clone())).collect())
 }

@@ -28,7 +28,12 @@ pub(super) struct LexError {
     pub(super) line: u32,
     pub(super) column: u32,
     pub(super) message: &'static str,
+    pub(super) help: &'static str,
 }
+
+const HELP_PARENTHESIS: &str = "remove it, add `(` before, or write `\\)` for the character";
+const HELP_ESCAPE: &str = "write `\\\\` for a backslash, or finish the escape";
+const HELP_QUOTE: &str = "put the quotes around the whole word, or write `\\\"` for the character";
 
 /// Cuts text into logical lines.
 #[derive(Debug)]
@@ -81,14 +86,22 @@ impl<'t> Lexer<'t> {
                     open = None;
                     self.bump();
                 }
-                '(' => return Err(self.error("parentheses cannot nest")),
-                ')' => return Err(self.error("this parenthesis was never opened")),
+                '(' => {
+                    return Err(self.error(
+                        "parentheses cannot nest",
+                        "close the first one, or quote this one",
+                    ));
+                }
+                ')' => {
+                    return Err(self.error("this parenthesis was never opened", HELP_PARENTHESIS));
+                }
                 _ => words.push(self.read_word()?),
             }
         }
         match open {
             Some((line, column)) => {
-                Err(LexError { line, column, message: "this parenthesis is never closed" })
+                let message = "this parenthesis is never closed";
+                Err(LexError { line, column, message, help: "add `)` where the record ends" })
             }
             None => Ok(Line { indented, words }),
         }
@@ -108,13 +121,13 @@ impl<'t> Lexer<'t> {
                 '\\' => {
                     self.bump();
                     if matches!(self.peek(), None | Some('\n' | '\r')) {
-                        return Err(self.error("an escape is cut off"));
+                        return Err(self.error("an escape is cut off", HELP_ESCAPE));
                     }
                     self.bump();
                 }
                 // `alpn="h2,h3"`: a service parameter quotes its value alone (RFC 9460, section 2.1).
                 '"' if previous == '=' => self.read_quoted()?,
-                '"' => return Err(self.error("a quote within a word")),
+                '"' => return Err(self.error("a quote within a word", HELP_QUOTE)),
                 _ => self.bump(),
             }
             previous = c;
@@ -140,7 +153,9 @@ impl<'t> Lexer<'t> {
                 _ => self.bump(),
             }
         }
-        Err(LexError { line, column, message: "this quote is never closed" })
+        let (message, help) =
+            ("this quote is never closed", "add `\"` where the text ends, on the same line");
+        Err(LexError { line, column, message, help })
     }
 
     fn skip_to_line_end(&mut self) {
@@ -149,8 +164,8 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn error(&self, message: &'static str) -> LexError {
-        LexError { line: self.line, column: self.column, message }
+    fn error(&self, message: &'static str, help: &'static str) -> LexError {
+        LexError { line: self.line, column: self.column, message, help }
     }
 
     fn peek(&self) -> Option<char> {

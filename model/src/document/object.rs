@@ -27,7 +27,10 @@ pub(super) enum Kind {
     Secret,
 }
 
-const KINDS: &[(&str, &str, Kind)] = &[
+/// An apiVersion and one of its kinds.
+type Row = (&'static str, &'static str, Kind);
+
+const KINDS: &[Row] = &[
     (NEARSIDE, "Zone", Kind::Zone),
     (NEARSIDE, "Site", Kind::Site),
     (NEARSIDE, "GlobalService", Kind::GlobalService),
@@ -120,12 +123,27 @@ pub(super) enum Recognized {
     Ignored,
 }
 
-/// Reads `apiVersion` and `kind`.
+/// Reads `apiVersion` and `kind`. A slip in one of them is reported and the document read as what
+/// it is meant to be.
 pub(super) fn recognize(fields: &mut Fields<'_, '_>, report: &mut Report) -> Option<Recognized> {
-    let api_version = fields.required("apiVersion", report, fields::named);
+    let api_version = fields.take("apiVersion");
     let kind = fields.required("kind", report, fields::named);
-    let (api_version, kind) = (api_version?, kind?);
-    let (group, name) = (&*api_version.value, &*kind.value);
+    if api_version.is_none() {
+        let row = KINDS.iter().find(|row| kind.as_ref().is_some_and(|kind| row.1 == &*kind.value));
+        let help = format!("add `apiVersion: {}`", row.map_or(NEARSIDE, |row| row.0));
+        report.error(fields.span(), "a document has no `apiVersion`", help);
+    }
+    let api_version = api_version.and_then(|entry| fields::named(&entry.value, report));
+    let kind = kind?;
+    let name = &*kind.value;
+    let Some(api_version) = api_version else {
+        return if name == "List" {
+            Some(Recognized::List)
+        } else {
+            kind_alone(&kind, report).map(Recognized::Kind)
+        };
+    };
+    let group = &*api_version.value;
     let found = KINDS.iter().find(|row| row.0 == group && row.1 == name);
     if let Some((_, _, kind)) = found {
         return Some(Recognized::Kind(*kind));
@@ -138,29 +156,76 @@ pub(super) fn recognize(fields: &mut Fields<'_, '_>, report: &mut Report) -> Opt
         report.warn(kind.span, message, "nothing in it has any effect here");
         return Some(Recognized::Ignored);
     }
-    report_unknown(&api_version, &kind, report);
-    None
+    report_unknown(&api_version, &kind, report).map(Recognized::Kind)
 }
 
-fn report_unknown(api_version: &Spanned<Arc<str>>, kind: &Spanned<Arc<str>>, report: &mut Report) {
+/// The kind of a document that has no apiVersion.
+fn kind_alone(kind: &Spanned<Arc<str>>, report: &mut Report) -> Option<Kind> {
+    let name = &*kind.value;
+    if let Some((_, _, kind)) = KINDS.iter().find(|row| row.1 == name) {
+        return Some(*kind);
+    }
+    if IGNORED.iter().any(|(_, kinds)| kinds.contains(&name)) {
+        return None;
+    }
+    suggest::nearest(name, KINDS.iter().map(|row| row.1))?;
+    unknown_kind(kind, KINDS, report)
+}
+
+/// Reports what is unknown; gives the kind when it is clear which is meant.
+fn report_unknown(
+    api_version: &Spanned<Arc<str>>,
+    kind: &Spanned<Arc<str>>,
+    report: &mut Report,
+) -> Option<Kind> {
     let (group, name) = (&*api_version.value, &*kind.value);
-    if let Some((right, _, _)) = KINDS.iter().find(|(_, known, _)| *known == name) {
-        let message = format!("unknown apiVersion `{group}` of `{name}`");
-        report.error_with_help(api_version.span, message, format!("write `{right}`"));
-        return;
+    let of_group =
+        |group: &str| -> Vec<Row> { KINDS.iter().filter(|row| row.0 == group).copied().collect() };
+    let own = of_group(group);
+    if let Some((right, _, meant)) = KINDS.iter().find(|(_, known, _)| *known == name) {
+        let message = match own.is_empty() {
+            true => format!("unknown apiVersion `{group}`"),
+            false => format!("a `{name}` is not of the apiVersion `{group}`"),
+        };
+        report.error(api_version.span, message, format!("write `{right}`"));
+        return is_slip(group, right).then_some(*meant);
     }
-    let of_group: Vec<&str> = KINDS.iter().filter(|row| row.0 == group).map(|row| row.1).collect();
-    if of_group.is_empty() {
-        let known = KINDS.iter().map(|row| row.0);
-        let mut known: Vec<&str> = known.collect();
-        known.sort_unstable();
-        known.dedup();
-        let help = suggest::help_for(group, "API versions read here", known);
-        report.error_with_help(api_version.span, format!("unknown apiVersion `{group}`"), help);
-    } else {
-        let help = suggest::help_for(name, "kinds of this apiVersion", of_group);
-        report.error_with_help(kind.span, format!("unknown kind `{name}`"), help);
+    if !own.is_empty() {
+        return unknown_kind(kind, &own, report);
     }
+    let mut known: Vec<&str> = KINDS.iter().map(|row| row.0).collect();
+    known.sort_unstable();
+    known.dedup();
+    let meant = known.iter().copied().find(|right| is_slip(group, right));
+    let help = match meant {
+        Some(right) => format!("did you mean `{right}`?"),
+        None => suggest::help_for(group, "API versions read here", known),
+    };
+    report.error(api_version.span, format!("unknown apiVersion `{group}`"), help);
+    let is_ignored =
+        |(version, kinds): &(&str, &[&str])| Some(*version) == meant && kinds.contains(&name);
+    if IGNORED.iter().any(is_ignored) {
+        return None;
+    }
+    unknown_kind(kind, &of_group(meant?), report)
+}
+
+/// Reports a kind that is none of these; gives the one that is meant.
+fn unknown_kind(kind: &Spanned<Arc<str>>, known: &[Row], report: &mut Report) -> Option<Kind> {
+    let name = &*kind.value;
+    let near = suggest::nearest(name, known.iter().map(|row| row.1));
+    let help = suggest::help_for(name, "kinds of this apiVersion", known.iter().map(|row| row.1));
+    report.error(kind.span, format!("unknown kind `{name}`"), help);
+    // Of upstream's groups not every kind is known here: a near name may be another kind's.
+    known.iter().find(|row| row.0 == NEARSIDE && Some(row.1) == near).map(|row| row.2)
+}
+
+/// Whether an apiVersion is another version of the right group, or a slip of the pen. Groups of
+/// strangers have kinds of the same names (Istio's Gateway).
+fn is_slip(found: &str, right: &str) -> bool {
+    let group = |text: &'_ str| text.split_once('/').map(|(group, _)| group.to_owned());
+    let same_group = group(found).is_some() && group(found) == group(right);
+    same_group || suggest::nearest(found, [right].into_iter()).is_some()
 }
 
 /// The `items` of a `kind: List`.
@@ -172,7 +237,8 @@ pub(super) fn list_items<'n, 't>(
     match fields.required("items", report, |node, _| Some(node)) {
         Some(Node { value: Value::List(items), .. }) => items,
         Some(other) => {
-            fields::expected(other, "a list of documents", report);
+            let help = "write each document as an item: `- apiVersion: ...`";
+            fields::expected(other, "a list of documents", help, report);
             &[]
         }
         None => &[],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fields::Fields;
 use super::head::{self, Head};
 use super::object::{self, Kind, Recognized};
-use super::report::{Report, Span, Spanned};
+use super::report::{Lost, Report, Span, Spanned};
 use super::tree::Node;
 use super::{DOCUMENTS_MAX, guard, locale_map, service, site, traffic, upstream, zone};
 use crate::gateway::GatewayObjects;
@@ -41,18 +41,18 @@ impl Objects {
         self.documents += 1;
         if self.documents > DOCUMENTS_MAX {
             if self.documents == DOCUMENTS_MAX + 1 {
-                report
-                    .error(document.span, format!("there are more than {DOCUMENTS_MAX} documents"));
+                let message = format!("there are more than {DOCUMENTS_MAX} documents");
+                report.error(document.span, message, "split the set, one directory for each run");
             }
-            report.lose_object();
+            report.lose(Lost::Document);
             return;
         }
         let Some(mut fields) = Fields::open("a document", document, report) else {
-            report.lose_object();
+            report.lose(Lost::Document);
             return;
         };
         match object::recognize(&mut fields, report) {
-            None => report.lose_object(),
+            None => report.lose(Lost::Document),
             Some(Recognized::Ignored) => {}
             Some(Recognized::List) => {
                 for item in object::list_items(&mut fields, report) {
@@ -60,13 +60,30 @@ impl Objects {
                 }
                 fields.finish(report);
             }
-            Some(Recognized::Kind(kind)) => match head::read(kind, &mut fields, path, report) {
-                Some(head) => self.add_object(kind, head, fields, report),
-                None => report.lose_object(),
-            },
+            Some(Recognized::Kind(kind)) => {
+                let head = head::read(kind, &mut fields, path, report);
+                if head.is_named {
+                    self.declare(kind, &head, report);
+                } else {
+                    report.lose(Lost::Name(kind));
+                }
+                self.add_object(kind, head, fields, report);
+            }
         }
     }
 
+    fn declare(&mut self, kind: Kind, head: &Head, report: &mut Report) {
+        let key = (kind, head.object.clone());
+        if let Some((_, origin)) = self.declared.get(&key) {
+            let message = format!("the {} `{}` is given twice", kind.name(), head.object);
+            let help = format!("rename or remove one of the two: the first is at {origin}");
+            report.error(head.span, message, help);
+        } else {
+            self.declared.insert(key, (head.span, Arc::clone(&head.origin)));
+        }
+    }
+
+    /// Reads what follows the head, also of an object whose head is wrong.
     fn add_object(
         &mut self,
         kind: Kind,
@@ -74,16 +91,15 @@ impl Objects {
         mut fields: Fields<'_, '_>,
         report: &mut Report,
     ) {
-        let key = (kind, head.object.clone());
-        if let Some((_, origin)) = self.declared.get(&key) {
-            let message = format!("the {} `{}` is given twice", kind.name(), head.object);
-            report.error_with_help(head.span, message, format!("the first is at {origin}"));
-        } else {
-            self.declared.insert(key, (head.span, Arc::clone(&head.origin)));
-        }
         fields.ignore(&["status"]);
         match kind {
-            Kind::Zone => keep(&mut self.zones, head, zone::read(&mut fields, report)),
+            Kind::Zone => {
+                let spec = zone::read(&mut fields, report);
+                if spec.as_ref().is_none_or(|spec| spec.apex.is_none()) {
+                    report.lose(Lost::Apex);
+                }
+                keep(&mut self.zones, head, spec);
+            }
             Kind::Site => keep(&mut self.sites, head, site::read(&mut fields, report)),
             Kind::GlobalService => {
                 keep(&mut self.services, head, service::read(&mut fields, report));

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::fields::Fields;
-use super::report::Report;
+use super::fields::{self, Fields};
+use super::report::{Report, Spanned};
 use super::tree::{Node, ScalarKind, Value};
 use super::value;
 use crate::service::{Probe, ProbeKind};
+
+/// An hour: a probe that comes less often says nothing of now.
+const INTERVAL_MS_MAX: u64 = 3_600_000;
 
 /// Timing where a document gives none: 1 s x 3 finds a dead site within 3.5 s (design: figures of
 /// the standard loss model), two hits bring it back.
@@ -42,22 +45,36 @@ pub(super) fn read_probe(
     defaults: ProbeDefaults,
     report: &mut Report,
 ) -> Option<Probe> {
-    let target = fields.exactly_one(&["http", "tcp"], report);
+    let targets = fields.exactly_one(&["http", "tcp"], report);
     let interval = fields.take("intervalMs");
-    let interval_ms = interval
-        .and_then(|entry| value::whole(100..=3_600_000)(&entry.value, report))
-        .unwrap_or(defaults.interval_ms);
+    let interval_ms =
+        interval.map(|entry| value::whole(100..=INTERVAL_MS_MAX)(&entry.value, report));
+    // The timeout is not judged by an interval that could not be read.
+    let is_judged = interval_ms != Some(None);
+    let interval_ms = interval_ms.flatten().unwrap_or(defaults.interval_ms);
     let timeout_default_ms = defaults.timeout_ms.min(interval_ms);
-    let timeout_ms = fields
-        .optional("timeoutMs", report, value::whole(10..=u64::from(interval_ms)))
-        .unwrap_or(timeout_default_ms);
+    let timeout_ms =
+        fields.optional("timeoutMs", report, fields::spanned(value::whole(10..=INTERVAL_MS_MAX)));
+    if let Some(Spanned { value, span }) = timeout_ms
+        && is_judged
+        && value > interval_ms
+    {
+        let message = format!("the timeout is longer than the interval of {interval_ms} ms");
+        let help = format!("write a number from 10 to {interval_ms}, or raise `intervalMs`");
+        report.error(span, message, help);
+    }
+    let timeout_ms = timeout_ms.map_or(timeout_default_ms, |timeout| timeout.value);
     let count = || value::whole::<u8>(1..=100);
     let failures = fields.optional("failures", report, count()).unwrap_or(defaults.failures);
     let successes = fields.optional("successes", report, count()).unwrap_or(defaults.successes);
-    let (kind, port) = match target? {
-        ("http", node) => read_http(node, report)?,
-        (_, node) => (ProbeKind::Tcp, read_tcp(node, report)?),
-    };
+    let mut target = None;
+    for (key, node) in targets {
+        target = match key {
+            "http" => read_http(node, report),
+            _ => read_tcp(node, report).map(|port| (ProbeKind::Tcp, port)),
+        };
+    }
+    let (kind, port) = target?;
     Some(Probe { kind, port, interval_ms, timeout_ms, failures, successes })
 }
 
@@ -84,7 +101,11 @@ fn read_path(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     let path = value::text(node, report)?;
     if !path.starts_with('/') || !path.bytes().all(|octet| octet.is_ascii_graphic()) {
         let message = format!("`{path}` is not a path");
-        report.error_with_help(node.span, message, "it begins with `/` and has no spaces");
+        report.error(
+            node.span,
+            message,
+            "begin it with `/` and write no spaces, for example `/healthz`",
+        );
         return None;
     }
     Some(path.into())
@@ -98,7 +119,11 @@ fn read_host(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     if name.parse::<std::net::IpAddr>().is_err()
         && let Some(why) = value::not_a_hostname(name)
     {
-        report.error(node.span, format!("`{host}` is not a host: {why}"));
+        report.error(
+            node.span,
+            format!("`{host}` is not a host: {why}"),
+            "write a hostname or an address, with a port or without: `www.edge.example:8080`",
+        );
         return None;
     }
     Some(host.into())
@@ -116,7 +141,7 @@ fn read_status(node: &Node<'_>, report: &mut Report) -> Option<(u16, u16)> {
         }
         _ => {
             let message = format!("expected a range of statuses, found {}", node.describe());
-            report.error_with_help(node.span, message, "write `200-399` or `200`");
+            report.error(node.span, message, "write `200-399` or `200`");
             None
         }
     }

@@ -79,6 +79,39 @@ const SHAPES: &[(u16, &[Part])] = &[
     (257, &[Part::U8, Part::Tag, Part::Raw]),
 ];
 
+/// What data of a type looks like, for whoever wrote something else.
+pub(super) fn help(record_type: RecordType) -> String {
+    format!("write {record_type} data like `{}`", example(record_type))
+}
+
+fn example(record_type: RecordType) -> &'static str {
+    match record_type.0 {
+        1 => "192.0.2.1",
+        2 => "ns1.edge.example.",
+        5 | 12 | 39 => "www.edge.example.",
+        6 => "ns1.edge.example. hostmaster.edge.example. 1 3600 600 604800 30",
+        13 => "\"any\" \"any\"",
+        15 | 18 | 36 => "10 mail.edge.example.",
+        16 | 99 => "\"up to 255 octets\" \"and more\"",
+        17 => "hostmaster.edge.example. info.edge.example.",
+        28 => "2001:db8::1",
+        33 => "10 5 443 www.edge.example.",
+        35 => "100 50 \"s\" \"SIP+D2T\" \"\" _sip._tcp.edge.example.",
+        37 => "1 0 0 AQPSKmynfz",
+        43 | 59 => "12345 13 2 HEX",
+        44 => "4 2 HEX",
+        48 | 60 => "257 3 13 BASE64",
+        52 | 53 => "3 1 1 HEX",
+        61 => "BASE64",
+        64 | 65 => "1 . alpn=h2,h3",
+        108 => "00-00-5e-00-53-2a",
+        109 => "00-00-5e-ef-10-00-00-2a",
+        256 => "10 1 \"https://www.edge.example/\"",
+        257 => "0 issue \"ca.example\"",
+        _ => "\\# 4 c0000201",
+    }
+}
+
 /// What is wrong with rdata, and with which word; `None` is the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RdataError {

@@ -70,8 +70,8 @@ impl StaticSets {
 
     fn add(&mut self, record: StaticRecord, report: &mut Report) {
         let StaticRecord { owner, record_type, ttl_s, rdata, span } = record;
-        if let Some(why) = self.refuse(&owner, record_type) {
-            report.error(span, why);
+        if let Some((why, help)) = self.refuse(&owner, record_type) {
+            report.error(span, why, help);
             return;
         }
         match self.sets.entry((owner, record_type)) {
@@ -84,7 +84,7 @@ impl StaticSets {
                 if set.rdata.len() >= SET_RECORDS_MAX {
                     let message =
                         format!("`{owner}` has more than {SET_RECORDS_MAX} {record_type}");
-                    report.error(span, message);
+                    report.error(span, message, "give some of them names of their own");
                     return;
                 }
                 if set.rdata.contains(&rdata) {
@@ -103,22 +103,39 @@ impl StaticSets {
         }
     }
 
-    fn refuse(&self, owner: &DnsName, record_type: RecordType) -> Option<String> {
+    /// Why a record cannot be here, and what to do about it.
+    fn refuse(&self, owner: &DnsName, record_type: RecordType) -> Option<(String, String)> {
+        let given = |why: &str, help: &str| Some((why.to_owned(), help.to_owned()));
         if !owner.is_within(&self.apex) {
-            return Some(format!("`{owner}` is not in the zone `{}`", self.apex));
+            let message = format!("`{owner}` is not in the zone `{}`", self.apex);
+            let help = format!("write a name below `{}`, or add a Zone for this one", self.apex);
+            return Some((message, help));
         }
         if let Some(why) = refusal(record_type) {
-            return Some(format!("a zone cannot hold {record_type} records: {why}"));
+            let message = format!("a zone cannot hold {record_type} records: {why}");
+            return Some((message, "remove this record".into()));
         }
         let at_apex = *owner == self.apex;
         match record_type {
-            RecordType::SOA => Some("the SOA belongs in `spec.soa`".into()),
-            RecordType::NS if at_apex => Some("the apex's NS belong in `spec.nameServers`".into()),
-            RecordType::CNAME if at_apex => Some("the apex cannot be a CNAME".into()),
-            RecordType::DS if at_apex => Some("the apex's DS belongs in the parent zone".into()),
-            RecordType::NS | RecordType::DNAME if owner.is_wildcard() => {
-                Some(format!("a wildcard cannot own {record_type} (RFC 4592, section 4)"))
+            RecordType::SOA => {
+                given("the SOA belongs in `spec.soa`", "write `soa: {mname: ..., rname: ...}`")
             }
+            RecordType::NS if at_apex => given(
+                "the apex's NS belong in `spec.nameServers`",
+                "write `nameServers: [{name: ..., addresses: [...]}]`",
+            ),
+            RecordType::CNAME if at_apex => given(
+                "the apex cannot be a CNAME",
+                "write its A and AAAA records, or steer it with a GlobalService",
+            ),
+            RecordType::DS if at_apex => given(
+                "the apex's DS belongs in the parent zone",
+                "remove it, and give it to whoever runs the parent zone",
+            ),
+            RecordType::NS | RecordType::DNAME if owner.is_wildcard() => Some((
+                format!("a wildcard cannot own {record_type} (RFC 4592, section 4)"),
+                "write the names one by one".into(),
+            )),
             _ => None,
         }
     }
@@ -130,14 +147,19 @@ impl StaticSets {
                 continue;
             }
             if set.rdata.len() > 1 {
-                report.error(set.span, format!("`{owner}` has more than one {record_type}"));
+                report.error(
+                    set.span,
+                    format!("`{owner}` has more than one {record_type}"),
+                    "keep the one that is meant and remove the others",
+                );
             }
             if *record_type == RecordType::CNAME
                 && let Some((other, span)) = self.at(owner).find(|(t, _)| *t != RecordType::CNAME)
             {
                 let message = format!("`{owner}` is a CNAME and cannot have {other} as well");
-                let help = format!("the CNAME is at {}", report.place(set.span));
-                report.error_with_help(span, message, help);
+                let at = report.place(set.span);
+                let help = format!("remove this record or the CNAME, which is at {at}");
+                report.error(span, message, help);
             }
         }
     }
@@ -147,9 +169,11 @@ impl StaticSets {
         for ((owner, record_type), set) in &self.sets {
             let is_cut = self.sets.contains_key(&(owner.clone(), RecordType::NS));
             if *record_type == RecordType::DS && !is_cut {
+                let message = format!("`{owner}` has DS but is not delegated: it has no NS");
                 report.error(
                     set.span,
-                    format!("`{owner}` has DS but is not delegated: it has no NS"),
+                    message,
+                    "add the NS records of the child, or remove the DS",
                 );
             }
             let glue = matches!(*record_type, RecordType::A | RecordType::AAAA);
@@ -164,7 +188,7 @@ impl StaticSets {
             match owner.parent().and_then(|parent| self.cut_at_or_above(&parent)) {
                 Some((RecordType::DNAME, cut, _)) => {
                     let message = format!("`{owner}` lies below the DNAME at `{cut}`");
-                    report.error(set.span, message);
+                    report.error(set.span, message, "put it at another name, or remove the DNAME");
                 }
                 Some((_, cut, _)) if !glue => {
                     let message = format!("`{owner}` lies below the delegation of `{cut}`");

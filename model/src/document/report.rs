@@ -1,8 +1,10 @@
 //! What a run found, while it is under way: places are small and copied; texts are looked up last.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::object::Kind;
 use super::quote::{Lines, Quoted};
 use super::{FINDINGS_MAX, SourceFile, redact};
 
@@ -26,7 +28,18 @@ struct Finding {
     span: Span,
     severity: Severity,
     message: String,
-    help: Option<String>,
+    help: String,
+}
+
+/// What could not be read, so that what refers to it must not be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lost {
+    /// A document of which not even the kind is known.
+    Document,
+    /// The name of an object of this kind.
+    Name(Kind),
+    /// The apex of a zone.
+    Apex,
 }
 
 /// The findings of a run.
@@ -36,7 +49,7 @@ pub(super) struct Report {
     findings: Vec<Finding>,
     errors: usize,
     warnings: usize,
-    lost: bool,
+    lost: BTreeSet<Lost>,
 }
 
 impl Report {
@@ -52,24 +65,22 @@ impl Report {
         format!("{path}:{}", span.line)
     }
 
-    pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
-        self.push(span, Severity::Error, message.into(), None);
-    }
-
-    pub(super) fn error_with_help(
+    /// Reports what stops the load; `help` says what to do next.
+    pub(super) fn error(
         &mut self,
         span: Span,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(span, Severity::Error, message.into(), Some(help.into()));
+        self.push(span, Severity::Error, message.into(), help.into());
     }
 
+    /// Reports what is odd but taken; `help` says what follows from it or what to do.
     pub(super) fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.push(span, Severity::Warning, message.into(), Some(help.into()));
+        self.push(span, Severity::Warning, message.into(), help.into());
     }
 
-    fn push(&mut self, span: Span, severity: Severity, message: String, help: Option<String>) {
+    fn push(&mut self, span: Span, severity: Severity, message: String, help: String) {
         let count = match severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
@@ -80,14 +91,19 @@ impl Report {
         }
     }
 
-    /// Says that an object could not even be named, so that references to it must not be judged.
-    pub(super) fn lose_object(&mut self) {
-        self.lost = true;
+    /// Says that something could not be read.
+    pub(super) fn lose(&mut self, lost: Lost) {
+        self.lost.insert(lost);
     }
 
-    /// Whether some object could not be named.
-    pub(super) fn has_lost_objects(&self) -> bool {
-        self.lost
+    /// Whether an object of this kind may be among what could not be read.
+    pub(super) fn may_have_lost(&self, kind: Kind) -> bool {
+        self.lost.contains(&Lost::Document) || self.lost.contains(&Lost::Name(kind))
+    }
+
+    /// Whether a zone may be among what could not be read.
+    pub(super) fn may_have_lost_zone(&self) -> bool {
+        self.may_have_lost(Kind::Zone) || self.lost.contains(&Lost::Apex)
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -107,7 +123,8 @@ impl Report {
         {
             if count > FINDINGS_MAX {
                 let message = format!("{} more {severity}s are not shown", count - FINDINGS_MAX);
-                self.findings.push(Finding { span, severity, message, help: None });
+                let help = "correct those above, then check again".into();
+                self.findings.push(Finding { span, severity, message, help });
             }
         }
     }
@@ -128,7 +145,7 @@ impl Report {
                 severity,
                 message: if hides { redact::message(&message) } else { message },
                 source_line: line,
-                help: if hides { help.map(|help| redact::message(&help)) } else { help },
+                help: if hides { redact::message(&help) } else { help },
             });
         }
         diagnostics.dedup();

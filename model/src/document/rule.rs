@@ -41,7 +41,8 @@ pub(super) enum EffectSpec {
 /// A rule of a `TrafficPolicy`.
 #[derive(Debug)]
 pub(super) struct RuleSpec {
-    pub(super) name: Spanned<Arc<str>>,
+    /// `None` after an error.
+    pub(super) name: Option<Spanned<Arc<str>>>,
     pub(super) matches: Match,
     pub(super) effect: EffectSpec,
 }
@@ -51,15 +52,22 @@ pub(super) fn read_rule(node: &Node<'_>, report: &mut Report) -> Option<RuleSpec
     let mut fields = Fields::open("a rule", node, report)?;
     let name = fields.required("name", report, fields::named);
     let matches = fields.optional("match", report, read_match).unwrap_or_default();
-    let effect = fields.exactly_one(&["fence", "pin", "weights", "shift"], report);
+    let effects = fields.exactly_one(&["fence", "pin", "weights", "shift"], report);
     fields.finish(report);
-    let effect = match effect? {
-        ("fence", node) => EffectSpec::Fence(read_fence(node, report)?),
-        ("pin", node) => EffectSpec::Pin(read_pin(node, report)?),
-        ("weights", node) => EffectSpec::Weights(read_weights(node, report)?),
-        (_, node) => read_shift(node, report)?,
-    };
-    Some(RuleSpec { name: name?, matches, effect })
+    let mut effect = None;
+    for (key, node) in effects {
+        effect = read_effect(key, node, report);
+    }
+    Some(RuleSpec { name, matches, effect: effect? })
+}
+
+fn read_effect(key: &str, node: &Node<'_>, report: &mut Report) -> Option<EffectSpec> {
+    match key {
+        "fence" => read_fence(node, report).map(EffectSpec::Fence),
+        "pin" => read_pin(node, report).map(EffectSpec::Pin),
+        "weights" => read_weights(node, report).map(EffectSpec::Weights),
+        _ => read_shift(node, report),
+    }
 }
 
 /// `{match: [country]}` or `{sites: [a, b]}`.
@@ -67,20 +75,24 @@ pub(super) fn read_fence(node: &Node<'_>, report: &mut Report) -> Option<FenceSp
     let mut fields = Fields::open("`fence`", node, report)?;
     let found = fields.exactly_one(&["match", "sites"], report);
     fields.finish(report);
-    match found? {
-        ("match", node) => {
-            let words = fields::list(node, report, value::text)?;
-            if words.is_empty() {
-                report.error(
-                    node.span,
-                    "a fence that matches nothing in particular lets all through",
-                );
-                return None;
-            }
-            rung_of(words.into_iter(), node.span, report).map(FenceSpec::Match)
-        }
-        (_, node) => some_site_names(node, report).map(FenceSpec::Sites),
+    let mut fence = None;
+    for (key, node) in found {
+        fence = match key {
+            "match" => read_fence_match(node, report).map(FenceSpec::Match),
+            _ => some_site_names(node, report).map(FenceSpec::Sites),
+        };
     }
+    fence
+}
+
+fn read_fence_match(node: &Node<'_>, report: &mut Report) -> Option<Rung> {
+    let words = fields::list(node, report, value::text)?;
+    if words.is_empty() {
+        let message = "a fence that matches nothing in particular lets all through";
+        report.error(node.span, message, "write `match: [country]`, or remove the fence");
+        return None;
+    }
+    rung_of(words.into_iter(), node.span, report)
 }
 
 fn read_pin(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spanned<Arc<str>>>> {
@@ -95,7 +107,7 @@ fn read_shift(node: &Node<'_>, report: &mut Report) -> Option<EffectSpec> {
     let to = fields.required("to", report, fields::named);
     let share_bp = fields.required("percent", report, percent_bp);
     fields.finish(report);
-    Some(EffectSpec::Shift { to: to?, share_bp: share_bp? })
+    Some(EffectSpec::Shift { to: to?, share_bp: share_bp.unwrap_or_default() })
 }
 
 /// Percent with up to two decimals, as hundredths of a percent.
@@ -110,7 +122,7 @@ pub(super) fn read_weights(
 ) -> Option<Vec<(Spanned<Arc<str>>, u32)>> {
     fields::map(node, report, |key, node, report| {
         let name = Spanned { value: Arc::from(key.value), span: key.span };
-        Some((name, value::whole(0..=WEIGHT_MAX)(node, report)?))
+        Some((name, value::whole(0..=WEIGHT_MAX)(node, report).unwrap_or_default()))
     })
 }
 
@@ -120,7 +132,11 @@ pub(super) fn site_names(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spa
     let mut seen = HashSet::with_capacity(names.len());
     for name in &names {
         if !seen.insert(&name.value) {
-            report.error(name.span, format!("the site `{}` is given twice", name.value));
+            report.error(
+                name.span,
+                format!("the site `{}` is given twice", name.value),
+                "remove one of the two",
+            );
         }
     }
     Some(names)
@@ -134,7 +150,11 @@ pub(super) fn some_site_names(
     if let Value::List(items) = &node.value
         && items.is_empty()
     {
-        report.error(node.span, "this needs at least one site");
+        report.error(
+            node.span,
+            "this needs at least one site",
+            "write the names of sites: `[..., ...]`",
+        );
         return None;
     }
     site_names(node, report)
@@ -159,13 +179,13 @@ pub(super) fn rung_of<'w>(
             _ => {
                 let known = ["subdivision", "isp", "country", "continent", "any"];
                 let help = suggest::help_for(word, "it is one of", known);
-                report.error_with_help(span, format!("unknown value `{word}`"), help);
+                report.error(span, format!("unknown value `{word}`"), help);
                 return None;
             }
         }
     }
     if any && count > 1 {
-        report.error(span, "`any` stands alone");
+        report.error(span, "`any` stands alone", "write `any`, or the other fields without it");
         return None;
     }
     Some(rung)
@@ -181,7 +201,11 @@ pub(super) fn read_match(node: &Node<'_>, report: &mut Report) -> Option<Match> 
     let span = fields.span();
     fields.finish(report);
     if matches.cidrs.len() > CIDRS_MAX {
-        report.error(span, format!("a rule names at most {CIDRS_MAX} prefixes"));
+        report.error(
+            span,
+            format!("a rule names at most {CIDRS_MAX} prefixes"),
+            "split the rule in two that do the same",
+        );
     }
     Some(matches)
 }
@@ -216,7 +240,7 @@ fn read_cidr(node: &Node<'_>, report: &mut Report) -> Option<IpNet> {
     if let Some(coarse) = coarsened(prefix) {
         let message = format!("`{prefix}` is finer than steering keeps clients apart");
         let help = format!("the finest are /{V4_LEN_MAX} and /{V6_LEN_MAX}: write `{coarse}`");
-        report.error_with_help(node.span, message, help);
+        report.error(node.span, message, help);
         return None;
     }
     Some(prefix)
@@ -256,8 +280,8 @@ fn read_window(node: &Node<'_>, report: &mut Report) -> Option<Window> {
     let (start_min, to_min) = (from?, to?);
     let days = days.map_or(0x7f, |days| days.into_iter().fold(0, |all, day| all | day));
     if start_min == DAY_MIN || start_min == to_min || days == 0 {
-        let help = "a whole day is from `00:00` to `24:00`";
-        report.error_with_help(node.span, "this window never opens", help);
+        let help = "write a later `to`; a whole day is from `\"00:00\"` to `\"24:00\"`";
+        report.error(node.span, "this window never opens", help);
         return None;
     }
     let length_min =
@@ -268,7 +292,7 @@ fn read_window(node: &Node<'_>, report: &mut Report) -> Option<Window> {
 /// Reports a value that is not a list of rules.
 pub(super) fn read_rules(node: &Node<'_>, report: &mut Report) -> Option<Vec<RuleSpec>> {
     if !matches!(node.value, Value::List(_)) {
-        expected(node, "a list of rules", report);
+        expected(node, "a list of rules", "write `- name: ...` for each rule", report);
         return None;
     }
     fields::list(node, report, read_rule)

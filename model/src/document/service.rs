@@ -132,8 +132,9 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     let (health, panic_below_percent) =
         health.map_or((None, 0), |(probe, percent)| (probe, percent));
     Some(ServiceSpec {
-        hostnames: hostnames?,
-        tiers: tiers?,
+        // What is missing after an error is reported; the rest is still checked against others.
+        hostnames: hostnames.unwrap_or_default(),
+        tiers: tiers.unwrap_or_default(),
         protected,
         sites,
         backends,
@@ -156,7 +157,10 @@ fn read_hostnames(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spanned<Dn
             crate::gateway::HostPattern::Exact(name) => name.to_string(),
             crate::gateway::HostPattern::Suffix(suffix) => format!("*.{suffix}"),
         };
-        let bad = |error| report.error(node.span, format!("`{text}` is not a hostname: {error}"));
+        let bad = |error| {
+            let message = format!("`{text}` is not a hostname: {error}");
+            report.error(node.span, message, value::HELP_DOMAIN_NAME);
+        };
         let value = DnsName::parse(&text).map_err(bad).ok()?;
         Some(Spanned { value, span: node.span })
     })?;
@@ -166,7 +170,7 @@ fn read_hostnames(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spanned<Dn
     };
     if !(1..=HOSTNAMES_MAX).contains(&given) {
         let message = format!("a service has from 1 to {HOSTNAMES_MAX} hostnames, not {given}");
-        report.error(node.span, message);
+        report.error(node.span, message, "write `hostnames: [www.edge.example]`");
         return None;
     }
     Some(names)
@@ -212,9 +216,10 @@ fn read_tiers(fields: &mut Fields<'_, '_>, report: &mut Report) -> Option<Vec<Ti
         (None, None) => Some(tiers_of(Class::Interactive)),
         (Some(class), None) => value::choice(CLASSES)(&class.value, report).map(tiers_of),
         (None, Some(tiers)) => read_steps(&tiers.value, report),
-        (Some(_), Some(tiers)) => {
-            report.error(tiers.key_span, "`tiers` cannot be given together with `class`");
-            None
+        (Some(class), Some(tiers)) => {
+            fields::report_together("class", ("tiers", tiers.key_span), report);
+            value::choice(CLASSES)(&class.value, report);
+            read_steps(&tiers.value, report)
         }
     }
 }
@@ -228,12 +233,16 @@ fn read_steps(node: &Node<'_>, report: &mut Report) -> Option<Vec<TierStep>> {
         Some(Spanned { value: TierStep { tier: tier?, budget_us }, span: node.span })
     })?;
     if !(1..=TIERS_MAX).contains(&steps.len()) {
-        report.error(node.span, format!("`tiers` has from 1 to {TIERS_MAX} steps"));
+        report.error(
+            node.span,
+            format!("`tiers` has from 1 to {TIERS_MAX} steps"),
+            "write `tiers: [{tier: access}, {tier: core}]`, or give a `class` instead",
+        );
         return None;
     }
     for (at, step) in steps.iter().enumerate() {
         if steps[..at].iter().any(|earlier| earlier.value.tier == step.value.tier) {
-            report.error(step.span, "this tier is given twice");
+            report.error(step.span, "this tier is given twice", "remove one of the two steps");
         }
     }
     Some(steps.into_iter().map(|step| step.value).collect())
@@ -303,14 +312,19 @@ fn read_ladder(node: &Node<'_>, report: &mut Report) -> Option<Vec<Rung>> {
         Some(Spanned { value, span: node.span })
     })?;
     if rungs.len() > RUNGS_MAX {
-        report.error(node.span, format!("a ladder has at most {RUNGS_MAX} rungs"));
+        report.error(
+            node.span,
+            format!("a ladder has at most {RUNGS_MAX} rungs"),
+            "remove the last rungs: four fields give sixteen distinct ones",
+        );
         return None;
     }
     let any = Rung { country: false, subdivision: false, isp: false, continent: false };
     for (at, rung) in rungs.iter().enumerate() {
         let before = &rungs[..at];
         if before.iter().any(|earlier| earlier.value == rung.value || earlier.value == any) {
-            report.error(rung.span, "no client reaches this rung: one before it takes them all");
+            let message = "no client reaches this rung: one before it takes them all";
+            report.error(rung.span, message, "remove this rung, or move it before that one");
         }
     }
     Some(rungs.into_iter().map(|rung| rung.value).collect())
@@ -323,9 +337,18 @@ const TTL_MAX_S: u64 = 86_400;
 fn read_answers(node: &Node<'_>, report: &mut Report) -> Option<Answers> {
     let mut fields = Fields::open("`answers`", node, report)?;
     let sites_max = fields.optional("max", report, value::whole(1..=4));
-    let ttl_s = fields.optional("ttl", report, value::whole(0..=TTL_MAX_S));
-    let ttl_s = ttl_s.unwrap_or(ANSWERS_DEFAULT.ttl_s);
-    let ttl_min_s = fields.optional("ttlMin", report, value::whole(0..=u64::from(ttl_s)));
+    let ttl = fields.take("ttl").map(|entry| value::whole(0..=TTL_MAX_S)(&entry.value, report));
+    let ttl_s = ttl.flatten().unwrap_or(ANSWERS_DEFAULT.ttl_s);
+    let ttl_min = fields.optional("ttlMin", report, fields::spanned(value::whole(0..=TTL_MAX_S)));
+    // The floor is not judged by a TTL that could not be read.
+    if let Some(Spanned { value, span }) = ttl_min
+        && ttl != Some(None)
+        && value > ttl_s
+    {
+        let message = format!("`ttlMin` is above the TTL of {ttl_s} seconds");
+        report.error(span, message, format!("write a number from 0 to {ttl_s}, or raise `ttl`"));
+    }
+    let ttl_min_s = ttl_min.map(|floor| floor.value);
     fields.finish(report);
     Some(Answers {
         sites_max: sites_max.unwrap_or(ANSWERS_DEFAULT.sites_max),
@@ -353,7 +376,8 @@ fn read_fallback(node: &Node<'_>, report: &mut Report) -> Option<FallbackSpec> {
             sites.map(FallbackSpec::Sites)
         }
         Value::Scalar(_) | Value::List(_) => {
-            expected(node, "`all`, `none` or `{sites: [...]}`", report);
+            let help = "write `fallback: all`, `fallback: none` or `fallback: {sites: [...]}`";
+            expected(node, "`all`, `none` or `{sites: [...]}`", help, report);
             None
         }
     }
@@ -380,7 +404,7 @@ fn read_record(node: &Node<'_>, report: &mut Report) -> Option<RecordSpec> {
     if NOT_BESIDE_ADDRESSES.contains(&record_type.value) {
         let message = format!("a service cannot have {} records of its own", record_type.value);
         let help = "its addresses are those of the sites; put other names into the Zone";
-        report.error_with_help(record_type.span, message, help);
+        report.error(record_type.span, message, help);
         return None;
     }
     Some(RecordSpec { record_type, ttl_s, data: data? })
@@ -392,5 +416,5 @@ fn read_canary(node: &Node<'_>, report: &mut Report) -> Option<CanarySpec> {
     let share_bp = fields.required("percent", report, rule::percent_bp);
     let matches = fields.optional("match", report, rule::read_match).unwrap_or_default();
     fields.finish(report);
-    Some(CanarySpec { site: site?, share_bp: share_bp?, matches })
+    Some(CanarySpec { site: site?, share_bp: share_bp.unwrap_or_default(), matches })
 }

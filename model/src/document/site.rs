@@ -89,12 +89,16 @@ fn read_addresses(node: &Node<'_>, report: &mut Report) -> Option<Vec<(SiteAddre
     {
         let message =
             format!("a site has from 1 to {ADDRESSES_MAX} addresses, not {}", items.len());
-        report.error(node.span, message);
+        report.error(node.span, message, "write `addresses: [192.0.2.1]`, one for each uplink");
         return None;
     }
     for (at, (address, span)) in found.iter().enumerate() {
         if found[..at].iter().any(|(earlier, _)| earlier.ip == address.ip) {
-            report.error(*span, format!("`{}` is given twice", address.ip));
+            report.error(
+                *span,
+                format!("`{}` is given twice", address.ip),
+                "remove one of the two",
+            );
         }
     }
     Some(found)

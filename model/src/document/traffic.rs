@@ -44,7 +44,11 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
         if let super::tree::Value::List(items) = &node.value
             && items.is_empty()
         {
-            report.error(node.span, "the policy has no target");
+            report.error(
+                node.span,
+                "the policy has no target",
+                "write `targetRefs: [{kind: GlobalService, name: ...}]`",
+            );
         }
         Some(targets)
     });
@@ -55,22 +59,24 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     fields.finish(report);
     let all = [&rules, &defaults, &overrides];
     if all.iter().all(|part| part.is_none()) {
-        let help = "give `rules`, `defaults` or `overrides`";
-        report.error_with_help(span, "the policy has no rule", help);
+        let help = "add `rules`, `defaults: {rules: [...]}` or `overrides: {rules: [...]}`";
+        report.error(span, "the policy has no rule", help);
     }
-    let mut named: Vec<&RuleSpec> = Vec::new();
-    for rule in all.into_iter().flatten().flatten() {
-        if named.iter().any(|earlier| earlier.name.value == rule.name.value) {
-            report.error(rule.name.span, format!("the rule `{}` is given twice", rule.name.value));
+    let mut named: Vec<&Spanned<Arc<str>>> = Vec::new();
+    for name in all.into_iter().flatten().flatten().filter_map(|rule| rule.name.as_ref()) {
+        if named.iter().any(|earlier| earlier.value == name.value) {
+            let message = format!("the rule `{}` is given twice", name.value);
+            report.error(name.span, message, "give each rule of a policy a name of its own");
         }
-        named.push(rule);
+        named.push(name);
         if named.len() > RULES_MAX {
-            report.error(rule.name.span, format!("a policy has at most {RULES_MAX} rules"));
+            let message = format!("a policy has at most {RULES_MAX} rules");
+            report.error(name.span, message, "put further rules into a second policy");
             break;
         }
     }
     Some(TrafficSpec {
-        targets: targets?,
+        targets: targets.unwrap_or_default(),
         rules: rules.unwrap_or_default(),
         defaults: defaults.unwrap_or_default(),
         overrides: overrides.unwrap_or_default(),
@@ -97,7 +103,7 @@ fn read_target(node: &Node<'_>, report: &mut Report) -> Option<TargetSpec> {
         && &*group.value != own_group
     {
         let message = format!("unknown group `{}`", group.value);
-        report.error_with_help(group.span, message, format!("write `{own_group}`"));
+        report.error(group.span, message, format!("write `{own_group}`"));
     }
     Some(TargetSpec { kind: kind?, name: name? })
 }

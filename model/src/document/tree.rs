@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::quote::split_line;
-use super::report::{Report, Span};
+use super::report::{Lost, Report, Span};
+use super::syntax;
 use super::{ALIAS_NODES_MAX, DEPTH_MAX, NODES_MAX, SYNTAX_ERRORS_MAX};
 
 /// Up to this many keys a mapping is searched for repeats without an index.
@@ -51,6 +52,11 @@ impl Node<'_> {
     pub(super) fn is_null(&self) -> bool {
         let null = |text: &str| matches!(text, "" | "~" | "null" | "Null" | "NULL");
         matches!(&self.value, Value::Scalar(scalar) if scalar.plain && null(&scalar.text))
+    }
+
+    /// Whether this is a scalar of these characters.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.text == text)
     }
 
     /// What the node is, for messages.
@@ -151,13 +157,13 @@ pub(super) fn read<'t>(
         };
         let mut builder = Builder::new(&place);
         let Err(stop) = builder.run(start.text, report, &mut each) else { return };
-        report.lose_object();
-        report.error(start.within(stop.span), stop.message);
+        report.lose(Lost::Document);
+        report.error(start.within(stop.span), stop.message, stop.help);
         stops += 1;
         if stops == SYNTAX_ERRORS_MAX {
             let message =
                 format!("{SYNTAX_ERRORS_MAX} syntax errors: the rest of the file is not read");
-            report.error(start.within(stop.span), message);
+            report.error(start.within(stop.span), message, "correct those above, then check again");
             return;
         }
         let Some(next) = start.after(stop.span.line) else { return };
@@ -213,11 +219,16 @@ fn to_u32(value: usize) -> u32 {
 struct Stop {
     span: Span,
     message: String,
+    help: &'static str,
 }
 
 enum Shape<'t> {
     List(Vec<Node<'t>>),
-    Map { entries: Vec<Entry<'t>>, key: Option<(Cow<'t, str>, Span)> },
+    /// The key is `None` when it was no text.
+    Map {
+        entries: Vec<Entry<'t>>,
+        key: Option<(Option<Cow<'t, str>>, Span)>,
+    },
 }
 
 /// A list or mapping whose end has not come yet.
@@ -235,7 +246,6 @@ struct Builder<'t, 'p> {
     anchors: BTreeMap<usize, Node<'t>>,
     nodes: usize,
     alias_nodes: usize,
-    broken: bool,
 }
 
 impl<'t, 'p> Builder<'t, 'p> {
@@ -247,7 +257,6 @@ impl<'t, 'p> Builder<'t, 'p> {
             anchors: BTreeMap::new(),
             nodes: 0,
             alias_nodes: 0,
-            broken: false,
         }
     }
 
@@ -262,7 +271,6 @@ impl<'t, 'p> Builder<'t, 'p> {
             let (event, span) = event.map_err(|error| self.stop_at(&error))?;
             match event {
                 Event::DocumentEnd => match self.root.take() {
-                    Some(_) if self.broken => report.lose_object(),
                     Some(root) if !root.is_null() => each(root, report),
                     _ => {}
                 },
@@ -274,7 +282,8 @@ impl<'t, 'p> Builder<'t, 'p> {
     }
 
     fn stop_at(&self, error: &ScanError) -> Stop {
-        Stop { span: (self.place)(error.marker()), message: format!("bad YAML: {}", error.info()) }
+        let (info, span) = (error.info(), (self.place)(error.marker()));
+        Stop { span, message: format!("bad YAML: {info}"), help: syntax::help(info) }
     }
 
     fn take(&mut self, event: Event<'t>, span: Span, report: &mut Report) -> Result<(), Stop> {
@@ -285,8 +294,8 @@ impl<'t, 'p> Builder<'t, 'p> {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let plain =
-                    style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), span, report);
+                let plain = style == ScalarStyle::Plain
+                    && !Self::is_tagged_text(tag.as_deref(), span, report);
                 let value = Value::Scalar(Scalar { text, plain });
                 self.close(Node { span, value }, anchor, report)
             }
@@ -310,11 +319,11 @@ impl<'t, 'p> Builder<'t, 'p> {
     }
 
     /// Whether a tag makes text of a plain scalar; other tags than the core schema's are errors.
-    fn is_text(&mut self, tag: Option<&Tag>, span: Span, report: &mut Report) -> bool {
+    fn is_tagged_text(tag: Option<&Tag>, span: Span, report: &mut Report) -> bool {
         let Some(tag) = tag else { return false };
         if !tag.is_yaml_core_schema() {
-            self.broken = true;
-            report.error(span, format!("the tag `{tag}` has no meaning in documents"));
+            let message = format!("the tag `{tag}` has no meaning in documents");
+            report.error(span, message, "remove the tag, the word that begins with `!`");
         }
         tag.suffix == "str"
     }
@@ -322,7 +331,11 @@ impl<'t, 'p> Builder<'t, 'p> {
     fn open(&mut self, frame: Frame<'t>) -> Result<(), Stop> {
         if self.stack.len() >= DEPTH_MAX {
             let message = format!("this is nested deeper than {DEPTH_MAX} levels");
-            return Err(Stop { span: frame.span, message });
+            return Err(Stop {
+                span: frame.span,
+                message,
+                help: "documents need less than 20: close brackets earlier",
+            });
         }
         self.stack.push(frame);
         Ok(())
@@ -333,7 +346,7 @@ impl<'t, 'p> Builder<'t, 'p> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
             let message = format!("a document has more than {NODES_MAX} values");
-            return Err(Stop { span: node.span, message });
+            return Err(Stop { span: node.span, message, help: "split it into several documents" });
         }
         if anchor != 0 {
             self.count_alias(&node)?;
@@ -343,17 +356,22 @@ impl<'t, 'p> Builder<'t, 'p> {
             None => self.root = Some(node),
             Some(Shape::List(items)) => items.push(node),
             Some(Shape::Map { entries, key }) => match (key.take(), node) {
-                (Some((key, key_span)), value) => entries.push(Entry { key, key_span, value }),
+                (Some((Some(key), key_span)), value) => {
+                    entries.push(Entry { key, key_span, value });
+                }
+                // The key is reported; its value has no place to go.
+                (Some((None, _)), _) => {}
                 (None, Node { span, value: Value::Scalar(scalar) }) => {
-                    *key = Some((scalar.text, span));
+                    *key = Some((Some(scalar.text), span));
                 }
                 (None, node) => {
-                    self.broken = true;
+                    let message = format!("a key must be text, this is {}", node.describe());
                     report.error(
                         node.span,
-                        format!("a key must be text, this is {}", node.describe()),
+                        message,
+                        "write `key: value`; `{` or `[` here may need quotes",
                     );
-                    *key = Some((Cow::Borrowed(""), node.span));
+                    *key = Some((None, node.span));
                 }
             },
         }
@@ -363,12 +381,14 @@ impl<'t, 'p> Builder<'t, 'p> {
     fn alias(&mut self, anchor: usize, span: Span, report: &mut Report) -> Result<(), Stop> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
             let message = "this alias names an anchor of another document or one it is part of";
-            return Err(Stop { span, message: message.into() });
+            let help = "write the value out in place of the alias";
+            return Err(Stop { span, message: message.into(), help });
         };
         self.count_alias(&node)?;
         if self.stack.len() + node.depth() > DEPTH_MAX {
             let message = format!("this alias nests deeper than {DEPTH_MAX} levels");
-            return Err(Stop { span, message });
+            let help = "write the value out in place of the alias";
+            return Err(Stop { span, message, help });
         }
         self.close(node, 0, report)
     }
@@ -379,7 +399,8 @@ impl<'t, 'p> Builder<'t, 'p> {
         if self.alias_nodes > ALIAS_NODES_MAX {
             let message =
                 format!("anchors and aliases expand to more than {ALIAS_NODES_MAX} values");
-            return Err(Stop { span: node.span, message });
+            let help = "write the values out instead of using aliases";
+            return Err(Stop { span: node.span, message, help });
         }
         Ok(())
     }
@@ -388,7 +409,11 @@ impl<'t, 'p> Builder<'t, 'p> {
 /// Reports keys given twice and keeps the first of each.
 fn without_repeats<'t>(mut entries: Vec<Entry<'t>>, report: &mut Report) -> Vec<Entry<'t>> {
     if let Some(merge) = entries.iter().find(|entry| entry.key == "<<") {
-        report.error(merge.key_span, "merge keys (`<<`) are not supported");
+        report.error(
+            merge.key_span,
+            "merge keys (`<<`) are not supported",
+            "write the merged fields out here",
+        );
     }
     let mut repeated = vec![false; entries.len()];
     if entries.len() <= SEARCHED_KEYS_MAX {
@@ -416,8 +441,9 @@ fn without_repeats<'t>(mut entries: Vec<Entry<'t>>, report: &mut Report) -> Vec<
 
 fn report_repeat(first: &Entry<'_>, again: &Entry<'_>, report: &mut Report) {
     let message = format!("`{}` is given twice", again.key);
-    let help = format!("the first is at {}", report.place(first.key_span));
-    report.error_with_help(again.key_span, message, help);
+    let at = report.place(first.key_span);
+    let help = format!("remove one of the two: the first is at {at}");
+    report.error(again.key_span, message, help);
 }
 
 #[cfg(test)]

@@ -11,27 +11,32 @@ use ipnet::IpNet;
 use super::fields::expected;
 use super::master::name_under;
 use super::report::Report;
+use super::slug;
 use super::suggest;
 use super::tree::{Node, ScalarKind, Value};
 use crate::gateway::HostPattern;
 use crate::name::{DnsName, NameError};
 
+/// What a domain name is (RFC 1035, section 2.3.4), for whoever wrote something else.
+pub(super) const HELP_DOMAIN_NAME: &str = "write labels of up to 63 octets with single dots \
+     between, 255 octets in all, for example `www.edge.example`";
+
 /// A scalar that is text; a plain number or boolean must be quoted, as in Kubernetes.
 pub(super) fn text<'n>(node: &'n Node<'_>, report: &mut Report) -> Option<&'n str> {
     let Value::Scalar(scalar) = &node.value else {
-        expected(node, "text", report);
+        expected(node, "text", "write one value after the colon", report);
         return None;
     };
     match scalar.kind() {
         ScalarKind::Text if !node.is_null() => Some(&scalar.text),
         ScalarKind::Text => {
-            expected(node, "text", report);
+            expected(node, "text", "write a value after the colon, or remove the field", report);
             None
         }
         ScalarKind::Number | ScalarKind::Boolean => {
             let message = format!("expected text, found {}", node.describe());
             let help = format!("put it in quotes: \"{}\"", scalar.text);
-            report.error_with_help(node.span, message, help);
+            report.error(node.span, message, help);
             None
         }
     }
@@ -46,7 +51,11 @@ pub(super) fn shared(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
 pub(super) fn filled(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     let text = text(node, report)?;
     if text.is_empty() {
-        report.error(node.span, "expected some text, found none");
+        report.error(
+            node.span,
+            "expected some text, found none",
+            "write a value between the quotes, or remove the field",
+        );
         return None;
     }
     Some(text.into())
@@ -60,7 +69,7 @@ pub(super) fn boolean(node: &Node<'_>, report: &mut Report) -> Option<bool> {
         return Some(scalar.text.starts_with(['t', 'T']));
     }
     let message = format!("expected `true` or `false`, found {}", node.describe());
-    report.error(node.span, message);
+    report.error(node.span, message, "write `true` or `false`, without quotes");
     None
 }
 
@@ -70,19 +79,21 @@ pub(super) fn whole<T: TryFrom<u64>>(
 ) -> impl FnOnce(&Node<'_>, &mut Report) -> Option<T> {
     move |node, report| {
         let (low, high) = (range.start(), range.end());
+        let help = format!("write a number from {low} to {high}");
         let number = match &node.value {
             Value::Scalar(scalar) if scalar.kind() == ScalarKind::Number => {
                 parse_whole(&scalar.text)
             }
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
-                expected(node, &format!("a whole number from {low} to {high}"), report);
+                let wanted = format!("a whole number from {low} to {high}");
+                expected(node, &wanted, help, report);
                 return None;
             }
         };
         let fits = number.filter(|number| range.contains(number)).and_then(|n| n.try_into().ok());
         if fits.is_none() {
             let message = format!("{} is not a whole number from {low} to {high}", node.describe());
-            report.error(node.span, message);
+            report.error(node.span, message, help);
         }
         fits
     }
@@ -122,7 +133,9 @@ pub(super) fn scaled<T: TryFrom<i64>>(
             value.filter(|value| range.contains(value)).and_then(|value| value.try_into().ok());
         if fits.is_none() {
             let wanted = format!("a number from {low} to {high} with at most {decimals} decimals");
-            expected(node, &wanted, report);
+            let help =
+                format!("write a number from {low} to {high}, with up to {decimals} decimals");
+            expected(node, &wanted, help, report);
         }
         fits
     }
@@ -161,7 +174,8 @@ pub(super) fn rounded(
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
         };
         let Some(number) = number.filter(|number| (low..=high).contains(number)) else {
-            expected(node, &format!("a number from {low} to {high}"), report);
+            let help = format!("write degrees as a decimal number from {low} to {high}");
+            expected(node, &format!("a number from {low} to {high}"), help, report);
             return None;
         };
         #[expect(clippy::cast_possible_truncation, reason = "checked against an i16 range above")]
@@ -175,12 +189,20 @@ pub(super) fn choice<'c, T: Copy>(
     words: &'c [(&'c str, T)],
 ) -> impl FnOnce(&Node<'_>, &mut Report) -> Option<T> + 'c {
     move |node, report| {
-        let found = text(node, report)?;
+        let known = || words.iter().map(|(word, _)| *word);
+        let found = match &node.value {
+            Value::Scalar(scalar) if !node.is_null() => &*scalar.text,
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
+                let help = suggest::help_for("", "write one of", known());
+                expected(node, "one word", help, report);
+                return None;
+            }
+        };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == found) {
             return Some(*value);
         }
-        let help = suggest::help_for(found, "it is one of", words.iter().map(|(word, _)| *word));
-        report.error_with_help(node.span, format!("unknown value `{found}`"), help);
+        let help = suggest::help_for(found, "it is one of", known());
+        report.error(node.span, format!("unknown value `{found}`"), help);
         None
     }
 }
@@ -191,7 +213,7 @@ pub(super) fn ip(node: &Node<'_>, report: &mut Report) -> Option<IpAddr> {
     let parsed = found.parse().ok();
     if parsed.is_none() {
         let message = format!("`{found}` is not an IP address");
-        report.error_with_help(node.span, message, "write `192.0.2.1` or `2001:db8::1`");
+        report.error(node.span, message, "write `192.0.2.1` or `2001:db8::1`");
     }
     parsed
 }
@@ -201,7 +223,11 @@ pub(super) fn host_ip(node: &Node<'_>, report: &mut Report) -> Option<IpAddr> {
     let found = ip(node, report)?;
     let broadcast = matches!(found, IpAddr::V4(ip) if ip.is_broadcast());
     if found.is_unspecified() || found.is_multicast() || broadcast {
-        report.error(node.span, format!("`{found}` is not the address of a host"));
+        report.error(
+            node.span,
+            format!("`{found}` is not the address of a host"),
+            "write the address one host listens on, for example `192.0.2.1`",
+        );
         return None;
     }
     Some(found)
@@ -213,17 +239,17 @@ pub(super) fn cidr(node: &Node<'_>, report: &mut Report) -> Option<IpNet> {
     if let Ok(address) = found.parse::<IpAddr>() {
         let whole = IpNet::from(address);
         let message = format!("`{found}` is an address, not a prefix");
-        report.error_with_help(node.span, message, format!("write `{whole}`"));
+        report.error(node.span, message, format!("write `{whole}`"));
         return None;
     }
     let Ok(prefix) = found.parse::<IpNet>() else {
         let message = format!("`{found}` is not a prefix");
-        report.error_with_help(node.span, message, "write `192.0.2.0/24` or `2001:db8::/48`");
+        report.error(node.span, message, "write `192.0.2.0/24` or `2001:db8::/48`");
         return None;
     };
     if prefix.trunc() != prefix {
         let message = format!("`{found}` has bits set after its prefix length");
-        report.error_with_help(node.span, message, format!("write `{}`", prefix.trunc()));
+        report.error(node.span, message, format!("write `{}`", prefix.trunc()));
         return None;
     }
     Some(prefix)
@@ -251,11 +277,18 @@ fn name_by(
     let found = text(node, report)?;
     if let Some(c) = found.chars().find(|c| !c.is_ascii_graphic()) {
         let message = format!("`{found}` is not a domain name: `{c}` is not allowed");
-        let help = "write international names as they are on the wire (`xn--...`)";
-        report.error_with_help(node.span, message, help);
+        let help = if c.is_ascii() {
+            HELP_DOMAIN_NAME
+        } else {
+            "write international names as they are on the wire (`xn--...`)"
+        };
+        report.error(node.span, message, help);
         return None;
     }
-    let bad = |error| report.error(node.span, format!("`{found}` is not a domain name: {error}"));
+    let bad = |error| {
+        let message = format!("`{found}` is not a domain name: {error}");
+        report.error(node.span, message, HELP_DOMAIN_NAME);
+    };
     parse(found).map_err(bad).ok()
 }
 
@@ -267,11 +300,16 @@ pub(super) fn host_pattern(node: &Node<'_>, report: &mut Report) -> Option<HostP
         None => (false, found),
     };
     if name.parse::<IpAddr>().is_ok() {
-        report.error(node.span, format!("`{found}` is an address, not a hostname"));
+        report.error(
+            node.span,
+            format!("`{found}` is an address, not a hostname"),
+            "write a name, for example `www.edge.example`",
+        );
         return None;
     }
     if let Some(why) = not_a_hostname(name) {
-        report.error(node.span, format!("`{found}` is not a hostname: {why}"));
+        let message = format!("`{found}` is not a hostname: {why}");
+        report.error(node.span, message, slug::help_for_hostname(name));
         return None;
     }
     let name: Arc<str> = name.to_ascii_lowercase().into();
@@ -302,12 +340,16 @@ pub(super) fn not_a_hostname(name: &str) -> Option<String> {
 
 /// A Gateway API duration in milliseconds (GEP-2257: `1h30m`, `10s`, `500ms`).
 pub(super) fn duration_ms(node: &Node<'_>, report: &mut Report) -> Option<u32> {
-    let found = text(node, report)?;
+    // A number alone is told of its unit, not of quotes.
+    let found = match &node.value {
+        Value::Scalar(scalar) => &*scalar.text,
+        Value::List(_) | Value::Map(_) => "",
+    };
     let parsed = parse_duration_ms(found);
     if parsed.is_none() {
-        let message = format!("`{found}` is not a duration");
+        let message = format!("expected a duration, found {}", node.describe());
         let help = "write up to five digits and `h`, `m`, `s` or `ms`, as in `10s` or `1h30m`";
-        report.error_with_help(node.span, message, help);
+        report.error(node.span, message, help);
     }
     parsed
 }
@@ -344,7 +386,7 @@ pub(super) fn minute_of_day(node: &Node<'_>, report: &mut Report) -> Option<u16>
     let parsed = parse_minute(found);
     if parsed.is_none() {
         let message = format!("expected a time of day, found {}", node.describe());
-        report.error_with_help(node.span, message, "write `\"08:00\"`, in UTC");
+        report.error(node.span, message, "write `\"08:00\"`, in UTC");
     }
     parsed
 }
@@ -365,7 +407,7 @@ pub(super) fn timestamp_s(node: &Node<'_>, report: &mut Report) -> Option<i64> {
     let parsed = parse_timestamp_s(found);
     if parsed.is_none() {
         let message = format!("`{found}` is not a time");
-        report.error_with_help(node.span, message, "write it as `2026-01-31T08:00:00Z`");
+        report.error(node.span, message, "write it as `2026-01-31T08:00:00Z`");
     }
     parsed
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fields::{self, Fields};
 use super::files::Files;
 use super::master::Lexer;
-use super::rdata;
+use super::rdata::{self, RdataError};
 use super::records::{StaticRecord, StaticSets, refusal};
 use super::report::{Report, Span, Spanned};
 use super::tree::{Node, Value};
@@ -32,11 +32,14 @@ const EXPIRE_DEFAULT_S: u32 = 604_800;
 /// A `Zone` document's `spec`.
 #[derive(Debug)]
 pub(super) struct ZoneSpec {
-    pub(super) apex: Spanned<DnsName>,
+    /// `None` after an error.
+    pub(super) apex: Option<Spanned<DnsName>>,
     ttl_s: u32,
     negative_ttl_s: Option<u32>,
     soa: Option<SoaSpec>,
     name_servers: Option<Vec<NameServerSpec>>,
+    /// Whether `nameServers` has something, right or wrong.
+    names_servers: bool,
     records: Vec<StaticRecord>,
     zone_file: Option<Spanned<Arc<str>>>,
     whole: Span,
@@ -55,6 +58,8 @@ struct SoaSpec {
 struct NameServerSpec {
     name: Spanned<DnsName>,
     addresses: Vec<IpAddr>,
+    /// Whether `addresses` has something, right or wrong.
+    has_addresses: bool,
 }
 
 /// Reads the document.
@@ -65,18 +70,33 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     let ttl_s = fields.optional("ttl", report, ttl).unwrap_or(TTL_DEFAULT_S);
     let negative_ttl_s = fields.optional("negativeTtl", report, ttl);
     let soa = fields.optional("soa", report, read_soa);
-    let name_servers = fields.optional("nameServers", report, |node, report| {
-        fields::list(node, report, read_name_server)
-    });
+    let servers = fields.take("nameServers").map(|entry| &entry.value);
+    let name_servers = servers.and_then(|node| fields::list(node, report, read_name_server));
+    let names_servers =
+        servers.is_some_and(|node| !matches!(&node.value, Value::List(items) if items.is_empty()));
     let origin = apex.as_ref().map_or_else(DnsName::root, |apex| apex.value.clone());
     let records =
         fields.list("records", report, |node, report| read_record(&origin, ttl_s, node, report));
     let zone_file = fields.optional("zoneFile", report, fields::named);
     let whole = fields.span();
     fields.finish(report);
-    let apex = apex?;
     let records = records.into_iter().flatten().collect();
-    Some(ZoneSpec { apex, ttl_s, negative_ttl_s, soa, name_servers, records, zone_file, whole })
+    Some(ZoneSpec {
+        apex,
+        ttl_s,
+        negative_ttl_s,
+        soa,
+        name_servers,
+        names_servers,
+        records,
+        zone_file,
+        whole,
+    })
+}
+
+/// Whether a node is anything but an empty list, right or wrong.
+fn is_filled(node: &Node<'_>) -> bool {
+    !matches!(&node.value, Value::List(items) if items.is_empty())
 }
 
 fn ttl(node: &Node<'_>, report: &mut Report) -> Option<u32> {
@@ -99,9 +119,11 @@ fn read_soa(node: &Node<'_>, report: &mut Report) -> Option<SoaSpec> {
 fn read_name_server(node: &Node<'_>, report: &mut Report) -> Option<NameServerSpec> {
     let mut fields = Fields::open("a name server", node, report)?;
     let name = fields.required("name", report, fields::spanned(value::dns_name));
-    let addresses = fields.list("addresses", report, value::host_ip);
+    let listed = fields.take("addresses").map(|entry| &entry.value);
+    let addresses = listed.and_then(|node| fields::list(node, report, value::host_ip));
+    let has_addresses = listed.is_some_and(is_filled);
     fields.finish(report);
-    Some(NameServerSpec { name: name?, addresses })
+    Some(NameServerSpec { name: name?, addresses: addresses.unwrap_or_default(), has_addresses })
 }
 
 /// One item of `records`: an owner, a type and texts of rdata, relative names below `origin`.
@@ -118,12 +140,12 @@ fn read_record(
     let ttl_s = fields.optional("ttl", report, ttl).unwrap_or(ttl_default_s);
     let data = fields.required("data", report, read_data);
     fields.finish(report);
-    let (owner, record_type) = (owner?, record_type?);
+    let record_type = record_type?;
     let records = data?.into_iter().filter_map(|text| {
         let span = text.span;
         let text = Spanned { value: text.value.as_str(), span };
         let rdata = encode_rdata(record_type, &text, origin, report)?;
-        Some(StaticRecord { owner: owner.clone(), record_type, ttl_s, rdata, span })
+        Some(StaticRecord { owner: owner.clone()?, record_type, ttl_s, rdata, span })
     });
     Some(records.collect())
 }
@@ -136,7 +158,11 @@ pub(super) fn read_data(node: &Node<'_>, report: &mut Report) -> Option<Vec<Span
     if let Value::List(items) = &node.value
         && items.is_empty()
     {
-        report.error(node.span, "a record needs some `data`");
+        report.error(
+            node.span,
+            "a record needs some `data`",
+            "write `data: ...`, or remove the record",
+        );
     }
     Some(data)
 }
@@ -152,17 +178,22 @@ pub(super) fn encode_rdata(
     let words = match lexer.next_line() {
         Some(Ok(line)) => line.words,
         Some(Err(error)) => {
-            report.error(text.span, error.message);
+            report.error(text.span, error.message, error.help);
             return None;
         }
         None => Vec::new(),
     };
     if lexer.next_line().is_some() {
-        report.error(text.span, "this is more than one line of rdata");
+        report.error(
+            text.span,
+            "this is more than one line of rdata",
+            "write each record's data as an item of its own: `data: [..., ...]`",
+        );
         return None;
     }
     let encoded = rdata::encode(record_type, &words, origin);
-    encoded.map_err(|error| report.error(text.span, error.message)).ok()
+    let bad = |error: RdataError| report.error(text.span, error.message, rdata::help(record_type));
+    encoded.map_err(bad).ok()
 }
 
 /// A record type that documents may hold.
@@ -171,11 +202,15 @@ pub(super) fn read_type(node: &Node<'_>, report: &mut Report) -> Option<RecordTy
     let Some(record_type) = RecordType::parse(found) else {
         let known = MNEMONICS.iter().map(|(name, _)| *name);
         let help = suggest::help_for(found, "types are", known);
-        report.error_with_help(node.span, format!("unknown record type `{found}`"), help);
+        report.error(node.span, format!("unknown record type `{found}`"), help);
         return None;
     };
     if let Some(why) = refusal(record_type) {
-        report.error(node.span, format!("a zone cannot hold {record_type} records: {why}"));
+        report.error(
+            node.span,
+            format!("a zone cannot hold {record_type} records: {why}"),
+            "remove this record",
+        );
         return None;
     }
     Some(record_type)
@@ -188,14 +223,39 @@ pub(super) struct CheckedZone {
     pub(super) sets: StaticSets,
 }
 
+/// Reads the zone file of a Zone without an apex for its own mistakes: every name is below the root.
+pub(super) fn check_zone_file(spec: &ZoneSpec, files: &mut Files<'_>, report: &mut Report) {
+    let found = spec.zone_file.as_ref().and_then(|path| files.find(path, report));
+    if let Some((file, text)) = found {
+        let root = DnsName::root();
+        zone_file::read(file, text, Defaults { apex: &root, ttl_s: spec.ttl_s }, report);
+    }
+}
+
 /// Spec -> model, with the zone file that lies beside the document.
-pub(super) fn convert(spec: ZoneSpec, files: &mut Files<'_>, report: &mut Report) -> CheckedZone {
-    let ZoneSpec { apex, ttl_s, negative_ttl_s, soa, name_servers, mut records, zone_file, whole } =
-        spec;
-    let apex = apex.value;
+pub(super) fn convert(
+    apex: DnsName,
+    spec: ZoneSpec,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> CheckedZone {
+    let ZoneSpec {
+        apex: _,
+        ttl_s,
+        negative_ttl_s,
+        soa,
+        name_servers,
+        names_servers,
+        mut records,
+        zone_file,
+        whole,
+    } = spec;
     let mut file_soa = None;
     let mut file_servers = Vec::new();
-    if let Some((file, text)) = zone_file.and_then(|path| files.find(&path, report)) {
+    let file = zone_file.as_ref().and_then(|path| files.find(path, report));
+    // Those that could not be read are reported, and are not missing.
+    let may_have_servers = names_servers || (zone_file.is_some() && file.is_none());
+    if let Some((file, text)) = file {
         let defaults = Defaults { apex: &apex, ttl_s };
         for record in zone_file::read(file, text, defaults, report) {
             match record.record_type {
@@ -218,9 +278,9 @@ pub(super) fn convert(spec: ZoneSpec, files: &mut Files<'_>, report: &mut Report
         (None, None) => (Vec::new(), ttl_s),
     };
     let name_servers = settle_servers(&apex, servers, &mut sets, report);
-    if name_servers.is_empty() {
-        let help = "add `nameServers`, or a zone file that has them";
-        report.error_with_help(whole, "the Zone has no name server", help);
+    if name_servers.is_empty() && !may_have_servers {
+        let help = "add `nameServers: [{name: ..., addresses: [...]}]`, or NS to the zone file";
+        report.error(whole, "the Zone has no name server", help);
     }
     let base = file_soa.unwrap_or_else(|| default_soa(&apex, ttl_s, &name_servers));
     let soa = settle_soa(soa.unwrap_or_default(), negative_ttl_s, base);
@@ -230,7 +290,7 @@ pub(super) fn convert(spec: ZoneSpec, files: &mut Files<'_>, report: &mut Report
 
 fn keep_soa(slot: &mut Option<Soa>, record: &StaticRecord, report: &mut Report) {
     if slot.is_some() {
-        report.error(record.span, "the zone file has a second SOA");
+        report.error(record.span, "the zone file has a second SOA", "remove one of the two");
     }
     *slot = soa_of_record(record);
 }
@@ -267,7 +327,7 @@ fn split_name(octets: &[u8]) -> Option<(DnsName, &[u8])> {
 fn server_of_record(record: &StaticRecord) -> Option<NameServerSpec> {
     let value = DnsName::from_wire(&record.rdata).ok()?;
     let name = Spanned { value, span: record.span };
-    Some(NameServerSpec { name, addresses: Vec::new() })
+    Some(NameServerSpec { name, addresses: Vec::new(), has_addresses: false })
 }
 
 fn warn_of_other_servers(given: &[NameServerSpec], file: &[StaticRecord], report: &mut Report) {
@@ -292,9 +352,15 @@ fn settle_servers(
     report: &mut Report,
 ) -> Vec<NameServer> {
     let mut settled: Vec<NameServer> = Vec::with_capacity(servers.len());
-    for NameServerSpec { name: Spanned { value: name, span }, mut addresses } in servers {
+    for NameServerSpec { name: Spanned { value: name, span }, mut addresses, has_addresses } in
+        servers
+    {
         if settled.iter().any(|server| server.name == name) {
-            report.error(span, format!("the name server `{name}` is given twice"));
+            report.error(
+                span,
+                format!("the name server `{name}` is given twice"),
+                "remove one of the two, and keep all its addresses",
+            );
             continue;
         }
         if !name.is_within(apex) {
@@ -314,14 +380,22 @@ fn settle_servers(
             addresses = static_addresses;
         } else if static_addresses.iter().any(|ip| !addresses.contains(ip)) {
             let message = format!("`{name}` has other addresses among the static records");
-            report.error_with_help(span, message, "give a name server's addresses in one place");
+            report.error(span, message, "give a name server's addresses in one place");
         }
-        if addresses.is_empty() {
+        if addresses.is_empty() && !has_addresses {
             let message = format!("the name server `{name}` has no address");
-            report.error_with_help(span, message, "a name within the zone needs `addresses`");
+            report.error(
+                span,
+                message,
+                "a name within the zone needs `addresses`, for example `addresses: [192.0.2.1]`",
+            );
         }
         if let Some((other, _)) = sets.at(&name).find(|(t, _)| *t == RecordType::CNAME) {
-            report.error(span, format!("the name server `{name}` cannot be a {other}"));
+            report.error(
+                span,
+                format!("the name server `{name}` cannot be a {other}"),
+                "name the host that the CNAME leads to, or replace the CNAME by addresses",
+            );
         }
         addresses.dedup();
         settled.push(NameServer { name, addresses });

@@ -8,9 +8,12 @@ use super::master::{Lexer, Line, Word, name_under};
 use super::rdata;
 use super::records::StaticRecord;
 use super::report::{Report, Span};
-use super::suggest;
+use super::{suggest, value};
 use crate::name::DnsName;
 use crate::record::{MNEMONICS, RecordType};
+
+/// What a TTL is, for whoever wrote something else.
+const HELP_TTL: &str = "write seconds or units, up to 2147483647 seconds: `300` or `1h30m`";
 
 /// Reads the whole file; what cannot be read is reported and left out.
 pub(super) fn read(
@@ -34,12 +37,16 @@ pub(super) fn read(
             Ok(line) => reader.read_line(&line, report),
             Err(error) => {
                 let span = Span { file, line: error.line, column: error.column };
-                report.error(span, error.message);
+                report.error(span, error.message, error.help);
             }
         }
         if reader.records.len() > ZONE_RECORDS_MAX {
             let span = reader.records.last().map_or(Span { file, line: 1, column: 1 }, |r| r.span);
-            report.error(span, format!("a zone file has more than {ZONE_RECORDS_MAX} records"));
+            report.error(
+                span,
+                format!("a zone file has more than {ZONE_RECORDS_MAX} records"),
+                "delegate a part of the zone to a zone of its own",
+            );
             break;
         }
     }
@@ -89,21 +96,23 @@ impl Reader<'_> {
                 Ok(name) => self.owner = Some(name),
                 Err(error) => {
                     let message = format!("`{}` is not a name: {error}", first.text);
-                    report.error(self.span(first), message);
+                    report.error(self.span(first), message, value::HELP_DOMAIN_NAME);
                     return;
                 }
             }
         }
         let Some(owner) = self.owner.clone() else {
             let message = "this record has no owner, and there is none before it to repeat";
-            report.error(self.span(first), message);
+            let help = "begin the line with a name, or with `@` for the origin";
+            report.error(self.span(first), message, help);
             return;
         };
         let Some(middle) = self.read_middle(first, middle_words, report) else { return };
         let span = self.span(first);
         if !owner.is_within(self.apex) {
             let message = format!("`{owner}` is not in the zone `{}`", self.apex);
-            report.error_with_help(span, message, "a name without a last dot is below the origin");
+            let help = format!("write a name below `{}`, or one without a last dot", self.apex);
+            report.error(span, message, help);
             return;
         }
         match rdata::encode(middle.record_type, middle.rdata, &self.origin) {
@@ -116,7 +125,8 @@ impl Reader<'_> {
             }),
             Err(error) => {
                 let word = error.word.and_then(|at| middle.rdata.get(at));
-                report.error(self.span(word.unwrap_or(first)), error.message);
+                let place = self.span(word.unwrap_or(first));
+                report.error(place, error.message, rdata::help(middle.record_type));
             }
         }
     }
@@ -135,13 +145,17 @@ impl Reader<'_> {
             if ttl_s.is_none() && is_number {
                 ttl_s = rdata::parse_ttl_s(text);
                 if ttl_s.is_none() {
-                    report.error(self.span(word), format!("`{text}` is not a TTL"));
+                    report.error(self.span(word), format!("`{text}` is not a TTL"), HELP_TTL);
                     return None;
                 }
             } else if !class && text.eq_ignore_ascii_case("IN") {
                 class = true;
             } else if ["CH", "HS", "CS"].iter().any(|other| text.eq_ignore_ascii_case(other)) {
-                report.error(self.span(word), format!("class `{text}` is not supported"));
+                report.error(
+                    self.span(word),
+                    format!("class `{text}` is not supported"),
+                    "write `IN`, or leave the class out",
+                );
                 return None;
             } else if let Some(record_type) = RecordType::parse(text) {
                 return Some(Middle { ttl_s, record_type, rdata: &words[at + 1..] });
@@ -149,11 +163,15 @@ impl Reader<'_> {
                 let known = MNEMONICS.iter().map(|(name, _)| *name);
                 let message = format!("unknown record type `{text}`");
                 let help = suggest::help_for(text, "types are", known);
-                report.error_with_help(self.span(word), message, help);
+                report.error(self.span(word), message, help);
                 return None;
             }
         }
-        report.error(self.span(first), "this line has no record type");
+        report.error(
+            self.span(first),
+            "this line has no record type",
+            "write name, type and data, for example `www A 192.0.2.1`",
+        );
         None
     }
 
@@ -163,24 +181,33 @@ impl Reader<'_> {
             ("$ORIGIN", [name]) => match name_under(name.text, &self.origin) {
                 Ok(origin) => self.origin = origin,
                 Err(error) => {
-                    report
-                        .error(self.span(name), format!("`{}` is not a name: {error}", name.text));
+                    let message = format!("`{}` is not a name: {error}", name.text);
+                    report.error(self.span(name), message, value::HELP_DOMAIN_NAME);
                 }
             },
             ("$TTL", [ttl]) => match rdata::parse_ttl_s(ttl.text) {
                 Some(ttl_s) => self.ttl_s = Some(ttl_s),
-                None => report.error(self.span(ttl), format!("`{}` is not a TTL", ttl.text)),
+                None => {
+                    let message = format!("`{}` is not a TTL", ttl.text);
+                    report.error(self.span(ttl), message, HELP_TTL);
+                }
             },
-            ("$ORIGIN" | "$TTL", _) => {
-                report.error(span, format!("`{}` takes one value", first.text));
+            ("$ORIGIN", _) => {
+                let help = "write one name, for example `$ORIGIN edge.example.`";
+                report.error(span, "`$ORIGIN` takes one value", help);
+            }
+            ("$TTL", _) => {
+                let help = "write one number of seconds, for example `$TTL 300`";
+                report.error(span, "`$TTL` takes one value", help);
             }
             ("$INCLUDE", _) => {
-                let help = "put the included records into this file";
-                report.error_with_help(span, "`$INCLUDE` is not supported", help);
+                let help =
+                    "put the records of the included file into this one, in place of this line";
+                report.error(span, "`$INCLUDE` is not supported", help);
             }
             _ => {
                 let help = suggest::help_for(first.text, "directives are", ["$ORIGIN", "$TTL"]);
-                report.error_with_help(span, format!("unknown directive `{}`", first.text), help);
+                report.error(span, format!("unknown directive `{}`", first.text), help);
             }
         }
     }

@@ -18,14 +18,12 @@ pub(super) struct Hostnames<'z> {
     zones: &'z [NamedZone],
     by_apex: HashMap<&'z DnsName, usize>,
     owners: HashMap<DnsName, Arc<str>>,
-    /// Some document could not even be named: a missing zone may be in it.
-    lost: bool,
 }
 
 impl<'z> Hostnames<'z> {
-    pub(super) fn new(zones: &'z [NamedZone], lost: bool) -> Self {
+    pub(super) fn new(zones: &'z [NamedZone]) -> Self {
         let by_apex = zones.iter().map(|zone| &zone.checked.zone.apex).zip(0..).collect();
-        Self { zones, by_apex, owners: HashMap::new(), lost }
+        Self { zones, by_apex, owners: HashMap::new() }
     }
 
     /// The index of the most specific zone that holds a name.
@@ -56,8 +54,8 @@ impl<'z> Hostnames<'z> {
         for hostname in &spec.hostnames {
             if let Some(earlier) = self.owners.get(&hostname.value) {
                 let message = format!("the hostname `{}` is taken", hostname.value);
-                let help = format!("the GlobalService at {earlier} has it");
-                report.error_with_help(hostname.span, message, help);
+                let help = format!("remove it here or from the GlobalService at {earlier}");
+                report.error(hostname.span, message, help);
             }
             self.owners.insert(hostname.value.clone(), Arc::clone(&head.origin));
             match self.zone_of(&hostname.value) {
@@ -69,7 +67,7 @@ impl<'z> Hostnames<'z> {
                         check_in_zone(zone, hostname, report);
                     }
                 }
-                None if self.lost => {}
+                None if report.may_have_lost_zone() => {}
                 None => self.report_zoneless(hostname, report),
             }
         }
@@ -83,7 +81,7 @@ impl<'z> Hostnames<'z> {
         let apexes = apexes.iter().map(String::as_str);
         let help = suggest::help_for(&parent, "zones here", apexes);
         let message = format!("the hostname `{}` is in no zone", hostname.value);
-        report.error_with_help(hostname.span, message, help);
+        report.error(hostname.span, message, help);
     }
 }
 
@@ -91,8 +89,8 @@ fn check_in_zone(zone: &NamedZone, hostname: &Spanned<DnsName>, report: &mut Rep
     let Spanned { value: name, span } = hostname;
     let mut clash = |what: String, other: Span| {
         let message = format!("the hostname `{name}` {what}");
-        let help = format!("it is at {}", report.place(other));
-        report.error_with_help(*span, message, help);
+        let help = format!("steer another name, or remove what is at {}", report.place(other));
+        report.error(*span, message, help);
     };
     if let Some((record_type, cut, at)) = zone.checked.sets.cut_at_or_above(name) {
         let is_cut = record_type == RecordType::NS || cut != *name;
@@ -108,6 +106,6 @@ fn check_in_zone(zone: &NamedZone, hostname: &Spanned<DnsName>, report: &mut Rep
     }
     if zone.checked.zone.name_servers.iter().any(|server| server.name == *name) {
         let message = format!("the hostname `{name}` is a name server of the zone");
-        report.error_with_help(*span, message, "steer another name");
+        report.error(*span, message, "steer another name");
     }
 }

@@ -125,6 +125,7 @@ impl Inherited {
 
 fn convert_rule(head: &Head, spec: RuleSpec, names: &Names<'_>, report: &mut Report) -> Rule {
     let RuleSpec { name, matches, effect } = spec;
+    let name = name.map_or_else(Arc::default, |name| name.value);
     let effect = match effect {
         EffectSpec::Fence(fence) => Effect::Fence(convert_fence(&fence, names, report)),
         EffectSpec::Pin(sites) => Effect::Pin(names.sites_named(&sites, report)),
@@ -137,7 +138,7 @@ fn convert_rule(head: &Head, spec: RuleSpec, names: &Names<'_>, report: &mut Rep
             Effect::Shift { to: names.site(&to, report).unwrap_or_default(), share_bp }
         }
     };
-    Rule { origin: Arc::from(format!("{}/{}", head.object, name.value)), matches, effect }
+    Rule { origin: Arc::from(format!("{}/{}", head.object, name)), matches, effect }
 }
 
 /// Fence with its sites resolved, sorted.

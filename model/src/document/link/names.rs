@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::document::head::is_namespace;
 use crate::document::object::Kind;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::suggest;
@@ -25,22 +26,15 @@ pub(super) struct Names<'a> {
     sites: &'a [Site],
     site_ids: HashMap<&'a str, SiteId>,
     services: HashMap<&'a ObjectRef, &'a Service>,
-    /// Some document could not even be named: what is missing may be in it.
-    lost: bool,
     helped: Cell<u32>,
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(
-        declared: &'a Declared,
-        sites: &'a [Site],
-        services: &'a [Service],
-        lost: bool,
-    ) -> Self {
+    pub(super) fn new(declared: &'a Declared, sites: &'a [Site], services: &'a [Service]) -> Self {
         let ids = (0_u16..).map(SiteId);
         let site_ids = sites.iter().map(|site| site.name.as_str()).zip(ids).collect();
         let services = services.iter().map(|service| (&service.meta.object, service)).collect();
-        Self { declared, sites, site_ids, services, lost, helped: Cell::new(0) }
+        Self { declared, sites, site_ids, services, helped: Cell::new(0) }
     }
 
     /// Every site, by id.
@@ -68,9 +62,9 @@ impl<'a> Names<'a> {
 
     /// Reports an object that was never declared.
     pub(super) fn require(&self, kind: Kind, object: &ObjectRef, span: Span, report: &mut Report) {
-        if self.is_missing(kind, object) {
+        if self.is_missing(kind, object, report) {
             let message = format!("unknown {} `{object}`", kind.name());
-            report.error_with_help(span, message, self.help(kind, object));
+            report.error(span, message, self.help(kind, object));
         }
     }
 
@@ -82,14 +76,18 @@ impl<'a> Names<'a> {
         span: Span,
         report: &mut Report,
     ) {
-        if self.is_missing(kind, object) {
+        if self.is_missing(kind, object, report) {
             let message = format!("there is no {} `{object}`", kind.name());
             report.warn(span, message, self.help(kind, object));
         }
     }
 
-    fn is_missing(&self, kind: Kind, object: &ObjectRef) -> bool {
-        !self.lost && !self.declared.contains_key(&(kind, object.clone()))
+    /// Whether nobody declared an object. What could not be read may be it, and a namespace that
+    /// cannot be is reported where it was written.
+    fn is_missing(&self, kind: Kind, object: &ObjectRef, report: &Report) -> bool {
+        !report.may_have_lost(kind)
+            && is_namespace(&object.namespace)
+            && !self.declared.contains_key(&(kind, object.clone()))
     }
 
     fn help(&self, kind: Kind, object: &ObjectRef) -> String {

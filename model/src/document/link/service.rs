@@ -59,6 +59,9 @@ pub(super) fn convert(
     };
     let backends =
         backends.into_iter().map(|backend| convert_backend(head, backend, names, report)).collect();
+    if own_names.iter().all(|name| hostnames.zone_of(&name.value).is_none()) {
+        check_data(&records, report);
+    }
     let mut record_sets = Vec::new();
     for name in &own_names {
         for record in &records {
@@ -149,6 +152,17 @@ fn convert_backend(
     BackendRef { object: object.value, port: port.value }
 }
 
+/// Reads the data of records whose zone is not known, for their mistakes.
+fn check_data(records: &[RecordSpec], report: &mut Report) {
+    let root = DnsName::root();
+    for RecordSpec { record_type, ttl_s: _, data } in records {
+        for text in data {
+            let text = Spanned { value: text.value.as_str(), span: text.span };
+            encode_rdata(record_type.value, &text, &root, report);
+        }
+    }
+}
+
 /// One set at one hostname; relative names in the rdata are below the hostname's zone.
 fn convert_record(
     owner: &DnsName,
@@ -162,7 +176,7 @@ fn convert_record(
     if let Some((_, at)) = zone.checked.sets.at(owner).find(|(t, _)| *t == record_type.value) {
         let message = format!("`{owner}` has static {} records in its zone", record_type.value);
         let help = format!("they are at {}: keep one of both", report.place(at));
-        report.error_with_help(record_type.span, message, help);
+        report.error(record_type.span, message, help);
         return None;
     }
     let mut rdata: Vec<Box<[u8]>> = Vec::with_capacity(data.len());

@@ -80,7 +80,11 @@ fn read_endpoint(
                 Some(AddressType::Name) | None => true,
             };
             if !fits {
-                report.error(node.span, format!("`{ip}` is not of the slice's `addressType`"));
+                report.error(
+                    node.span,
+                    format!("`{ip}` is not of the slice's `addressType`"),
+                    "put IPv4 and IPv6 addresses into slices of their own",
+                );
             }
             Some(ip)
         })
@@ -91,7 +95,11 @@ fn read_endpoint(
     fields.finish(report);
     let addresses = addresses?;
     if addresses.is_empty() {
-        report.error(node.span, "an endpoint has at least one address");
+        report.error(
+            node.span,
+            "an endpoint has at least one address",
+            "write `addresses: [192.0.2.1]`, or remove the endpoint",
+        );
         return None;
     }
     let ready = conditions.ready.unwrap_or(true);

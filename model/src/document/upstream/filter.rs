@@ -35,16 +35,11 @@ pub(super) fn read(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
     let mut fields = Fields::open("a filter", node, report)?;
     let kind = fields.required("type", report, read_kind);
     let Some(kind) = kind else {
-        fields.ignore(&[
-            "cors",
-            "extensionRef",
-            "externalAuth",
-            "requestHeaderModifier",
-            "requestMirror",
-            "requestRedirect",
-            "responseHeaderModifier",
-            "urlRewrite",
-        ]);
+        fields.ignore(&["cors", "extensionRef", "externalAuth", "requestMirror"]);
+        fields.optional("requestHeaderModifier", report, read_header_edit);
+        fields.optional("responseHeaderModifier", report, read_header_edit);
+        fields.optional("requestRedirect", report, read_redirect);
+        fields.optional("urlRewrite", report, read_rewrite);
         fields.finish(report);
         return None;
     };
@@ -71,10 +66,10 @@ fn read_kind(node: &Node<'_>, report: &mut Report) -> Option<Kind> {
     if UNSUPPORTED.contains(&found) {
         let listed: Vec<String> = names.map(|name| format!("`{name}`")).collect();
         let help = format!("supported are {}", listed.join(", "));
-        report.error_with_help(node.span, format!("the filter `{found}` is not supported"), help);
+        report.error(node.span, format!("the filter `{found}` is not supported"), help);
     } else {
         let help = suggest::help_for(found, "it is one of", names);
-        report.error_with_help(node.span, format!("unknown filter `{found}`"), help);
+        report.error(node.span, format!("unknown filter `{found}`"), help);
     }
     None
 }
@@ -86,7 +81,11 @@ fn read_header_edit(node: &Node<'_>, report: &mut Report) -> Option<HeaderEdit> 
     let remove = fields.list("remove", report, header_name);
     fields.finish(report);
     if set.len().max(add.len()).max(remove.len()) > HEADERS_MAX {
-        report.error(node.span, format!("a header filter has at most {HEADERS_MAX} of each"));
+        report.error(
+            node.span,
+            format!("a header filter has at most {HEADERS_MAX} of each"),
+            "leave out headers of `set`, `add` or `remove`, or use a second rule",
+        );
     }
     Some(HeaderEdit { set, add, remove })
 }
@@ -104,7 +103,11 @@ pub(super) fn read_header(node: &Node<'_>, report: &mut Report) -> Option<(Arc<s
 pub(super) fn header_name(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     let name = value::text(node, report)?;
     if !is_token(name) {
-        report.error(node.span, format!("`{name}` is not a header name"));
+        report.error(
+            node.span,
+            format!("`{name}` is not a header name"),
+            "write up to 256 letters, digits and `-`, for example `x-forwarded-proto`",
+        );
         return None;
     }
     Some(name.to_ascii_lowercase().into())
@@ -120,7 +123,11 @@ pub(super) fn is_token(text: &str) -> bool {
 pub(super) fn header_value(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     let value = value::text(node, report)?;
     if value.len() > 4096 || value.chars().any(|c| c.is_control() && c != '\t') {
-        report.error(node.span, "this is not a header value");
+        report.error(
+            node.span,
+            "this is not a header value",
+            "write up to 4096 octets of text on one line, without control characters",
+        );
         return None;
     }
     Some(value.into())
@@ -137,7 +144,7 @@ fn read_redirect(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
         let status: u16 = value::whole(300..=399)(node, report)?;
         if !matches!(status, 301 | 302 | 303 | 307 | 308) {
             let help = "it is one of 301, 302, 303, 307, 308";
-            report.error_with_help(node.span, format!("`{status}` is not a redirect"), help);
+            report.error(node.span, format!("`{status}` is not a redirect"), help);
         }
         Some(status)
     });
@@ -158,7 +165,11 @@ fn read_hostname(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     match value::host_pattern(node, report)? {
         HostPattern::Exact(name) => Some(name),
         HostPattern::Suffix(suffix) => {
-            report.error(node.span, format!("`*.{suffix}` cannot be put into a request"));
+            report.error(
+                node.span,
+                format!("`*.{suffix}` cannot be put into a request"),
+                format!("write a whole hostname, for example `www.{suffix}`"),
+            );
             None
         }
     }
@@ -176,7 +187,8 @@ fn read_path_rewrite(node: &Node<'_>, report: &mut Report) -> Option<PathRewrite
             .required("replacePrefixMatch", report, read_replacement)
             .map(PathRewrite::ReplacePrefix),
         None => {
-            fields.ignore(&["replaceFullPath", "replacePrefixMatch"]);
+            fields.optional("replaceFullPath", report, read_replacement);
+            fields.optional("replacePrefixMatch", report, read_replacement);
             None
         }
     };
@@ -197,7 +209,11 @@ pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<
     let filters =
         fields.list("filters", report, |node, report| Some((read(node, report)?, node.span)));
     if filters.len() > FILTERS_MAX {
-        report.error(filters[FILTERS_MAX].1, format!("a rule has at most {FILTERS_MAX} filters"));
+        report.error(
+            filters[FILTERS_MAX].1,
+            format!("a rule has at most {FILTERS_MAX} filters"),
+            "remove this filter and those after it",
+        );
         return Vec::new();
     }
     let replies = |filter: &HttpFilter| matches!(filter, HttpFilter::Redirect { .. });
@@ -205,13 +221,21 @@ pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<
     if let Some((_, span)) = filters.iter().find(|(filter, _)| replies(filter))
         && filters.iter().any(|(filter, _)| rewrites(filter))
     {
-        report.error(*span, "a rule cannot both redirect and rewrite");
+        report.error(
+            *span,
+            "a rule cannot both redirect and rewrite",
+            "remove the RequestRedirect or the URLRewrite, or put them into two rules",
+        );
     }
     for (at, (filter, span)) in filters.iter().enumerate() {
         let same =
             |other: &HttpFilter| std::mem::discriminant(other) == std::mem::discriminant(filter);
         if filters[..at].iter().any(|(earlier, _)| same(earlier)) {
-            report.error(*span, "a rule has each kind of filter once");
+            report.error(
+                *span,
+                "a rule has each kind of filter once",
+                "remove this filter, or put its content into the earlier one of its type",
+            );
         }
     }
     filters.into_iter().map(|(filter, _)| filter).collect()
@@ -232,7 +256,7 @@ pub(super) fn read_exact_match(
         && &*kind.value != "Exact"
     {
         let message = format!("a match of type `{}` is not supported", kind.value);
-        report.error_with_help(kind.span, message, "only `Exact` is");
+        report.error(kind.span, message, "write `type: Exact`, or leave `type` out");
         return None;
     }
     Some((name?, value?))

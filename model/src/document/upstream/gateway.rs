@@ -53,7 +53,11 @@ pub(in crate::document) fn read(
     for listener in &served {
         let name = &listener.value.name;
         if !seen.insert(name) {
-            report.error(listener.span, format!("the listener `{name}` is given twice"));
+            report.error(
+                listener.span,
+                format!("the listener `{name}` is given twice"),
+                "give each listener a name of its own",
+            );
         }
     }
     let listeners = served.into_iter().map(|listener| listener.value).collect();
@@ -87,8 +91,8 @@ fn read_listener(
     }
     let given = tls.as_ref().is_some_and(|tls| tls.given > 0);
     if served == ListenerProtocol::Https && !given {
-        let help = "add `tls.certificateRefs`";
-        report.error_with_help(node.span, "an HTTPS listener needs a certificate", help);
+        let help = "add `tls: {certificateRefs: [{name: ...}]}` with the name of a Secret";
+        report.error(node.span, "an HTTPS listener needs a certificate", help);
     }
     let certificates = tls.map(|tls| tls.certificates).unwrap_or_default();
     Some(Some(Listener {
@@ -121,7 +125,11 @@ fn read_tls(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Tls
         fields.finish(report);
         let target = target?;
         if !target.is("", "Secret") {
-            report.error(node.span, "a certificate is a Secret of the core group");
+            report.error(
+                node.span,
+                "a certificate is a Secret of the core group",
+                "remove `group`, and `kind` or write `kind: Secret`",
+            );
             return None;
         }
         Some(target.object)

@@ -117,7 +117,7 @@ fn read_match(node: &Node<'_>, report: &mut Report) -> Option<HttpMatch> {
     fields.finish(report);
     if headers.len().max(query.len()) > NAMES_MAX {
         let message = format!("a match has at most {NAMES_MAX} headers and query parameters each");
-        report.error(node.span, message);
+        report.error(node.span, message, "split the match into several rules");
         return None;
     }
     let path = path.unwrap_or_else(|| PathMatch::Prefix("/".into()));
@@ -137,15 +137,14 @@ fn firsts(matches: Vec<(Arc<str>, Arc<str>)>) -> Vec<(Arc<str>, Arc<str>)> {
 
 fn read_path(node: &Node<'_>, report: &mut Report) -> Option<PathMatch> {
     let mut fields = Fields::open("`path`", node, report)?;
-    let kind = match fields.take("type") {
-        Some(entry) => read_path_kind(&entry.value, report),
-        None => Some(PathKind::Prefix),
-    };
-    let found = match (fields.take("value"), kind) {
-        // The syntax of an unsupported type is not ours to judge.
-        (_, None) => None,
-        (None, Some(_)) => Some("/".into()),
-        (Some(entry), Some(_)) => path::read(&entry.value, report),
+    let kind = fields.take("type").map(|entry| &entry.value);
+    // The syntax of an unsupported type is not ours to judge.
+    let is_foreign = kind.is_some_and(|node| node.is_text("RegularExpression"));
+    let kind = kind.map_or(Some(PathKind::Prefix), |node| read_path_kind(node, report));
+    let found = match fields.take("value") {
+        Some(_) if is_foreign => None,
+        None => Some("/".into()),
+        Some(entry) => path::read(&entry.value, report),
     };
     fields.finish(report);
     Some(path::to_match(kind?, &found?))
@@ -157,12 +156,12 @@ fn read_path_kind(node: &Node<'_>, report: &mut Report) -> Option<PathKind> {
         "PathPrefix" => Some(PathKind::Prefix),
         "RegularExpression" => {
             let help = "use `Exact` or `PathPrefix`";
-            report.error_with_help(node.span, "`RegularExpression` is not supported", help);
+            report.error(node.span, "`RegularExpression` is not supported", help);
             None
         }
         other => {
             let help = suggest::help_for(other, "it is one of", ["Exact", "PathPrefix"]);
-            report.error_with_help(node.span, format!("unknown value `{other}`"), help);
+            report.error(node.span, format!("unknown value `{other}`"), help);
             None
         }
     }
@@ -171,7 +170,11 @@ fn read_path_kind(node: &Node<'_>, report: &mut Report) -> Option<PathKind> {
 fn read_param_name(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     let name = value::text(node, report)?;
     if !filter::is_token(name) {
-        report.error(node.span, format!("`{name}` is not the name of a query parameter"));
+        report.error(
+            node.span,
+            format!("`{name}` is not the name of a query parameter"),
+            "write up to 256 letters, digits, `-`, `_` and `.`, for example `page`",
+        );
         return None;
     }
     Some(name.into())
@@ -187,11 +190,19 @@ fn read_backend(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option
     fields.finish(report);
     let target = target?;
     if !target.is("", "Service") {
-        report.error(node.span, "a backend is a Service of the core group");
+        report.error(
+            node.span,
+            "a backend is a Service of the core group",
+            "remove `group`, and `kind` or write `kind: Service`",
+        );
         return None;
     }
     let Some(port) = port else {
-        report.error(node.span, "a backend that is a Service has a `port`");
+        report.error(
+            node.span,
+            "a backend that is a Service has a `port`",
+            "add the Service's port, for example `port: 80`",
+        );
         return None;
     };
     Some(WeightedBackend { service: target.object, port: port?, weight })
@@ -207,7 +218,11 @@ fn read_timeouts(node: &Node<'_>, report: &mut Report) -> Option<Timeouts> {
     if let (Some(request_ms @ 1..), Some(backend_ms)) = (request_ms, backend_ms)
         && backend_ms > request_ms
     {
-        report.error(node.span, "`backendRequest` cannot be longer than `request`");
+        report.error(
+            node.span,
+            "`backendRequest` cannot be longer than `request`",
+            "raise `request`, or lower `backendRequest`",
+        );
     }
     Some((request_ms, backend_ms))
 }

@@ -97,28 +97,41 @@ fn read_backend(
     let mut fields = Fields::open("a backend", node, report)?;
     let found = fields.exactly_one(&["service", "resource"], report);
     fields.finish(report);
-    let (key, node) = found?;
-    if key == "resource" {
-        let help = "name a Service instead";
-        report.warn(node.span, "`resource` backends are ignored", help);
-        return Some(None);
+    let mut backend = None;
+    for (key, node) in found {
+        backend = match key {
+            "resource" => {
+                let help = "name a Service instead";
+                report.warn(node.span, "`resource` backends are ignored", help);
+                Some(None)
+            }
+            _ => read_service(namespace, node, report).map(Some),
+        };
     }
+    backend
+}
+
+fn read_service(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<IngressBackend> {
     let mut fields = Fields::open("`service`", node, report)?;
     let name = fields.required("name", report, fields::named);
     let port = fields.required("port", report, read_port);
     fields.finish(report);
     let service = ObjectRef::new(namespace, &name?.value);
-    Some(Some(IngressBackend { service, port: port? }))
+    Some(IngressBackend { service, port: port? })
 }
 
 fn read_port(node: &Node<'_>, report: &mut Report) -> Option<PortRef> {
     let mut fields = Fields::open("`port`", node, report)?;
     let found = fields.exactly_one(&["number", "name"], report);
     fields.finish(report);
-    match found? {
-        ("number", node) => value::port(node, report).map(PortRef::Number),
-        (_, node) => value::filled(node, report).map(PortRef::Name),
+    let mut port = None;
+    for (key, node) in found {
+        port = match key {
+            "number" => value::port(node, report).map(PortRef::Number),
+            _ => value::filled(node, report).map(PortRef::Name),
+        };
     }
+    port
 }
 
 /// `Some(None)` without a Secret: upstream takes it, and there is nothing to serve.

@@ -21,7 +21,8 @@ pub(super) enum PathKind {
 pub(super) fn read(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     let path = value::text(node, report)?;
     if let Some(why) = refusal(path) {
-        report.error(node.span, format!("`{path}` is not a path to match: {why}"));
+        let message = format!("`{path}` is not a path to match: {why}");
+        report.error(node.span, message, "write an absolute path, for example `/images/small`");
         return None;
     }
     Some(path.into())

@@ -35,7 +35,11 @@ pub(in crate::document) fn read(
             (Some(entry), _) => read_plain(entry, report),
             (None, Some(entry)) => read_encoded(entry, report),
             (None, None) => {
-                report.error(head.span, format!("the Secret has no `{key}`"));
+                report.error(
+                    head.span,
+                    format!("the Secret has no `{key}`"),
+                    format!("add `{key}` under `stringData` as PEM, or under `data` in Base64"),
+                );
                 None
             }
         };
@@ -44,7 +48,11 @@ pub(in crate::document) fn read(
     let (certificate_pem, key_pem) = (find("tls.crt"), find("tls.key"));
     for node in [data, string_data].into_iter().flatten() {
         if !matches!(node.value, Value::Map(_)) {
-            report.error(node.span, "expected a mapping of names to values");
+            report.error(
+                node.span,
+                "expected a mapping of names to values",
+                "write `tls.crt: ...` and `tls.key: ...` below it",
+            );
         }
     }
     Some(TlsSecret { meta: head.meta(), certificate_pem: certificate_pem?, key_pem: key_pem? })
@@ -64,7 +72,7 @@ fn read_encoded(entry: &Entry<'_>, report: &mut Report) -> Option<Vec<u8>> {
     };
     let Some(octets) = octets else {
         let help = "write PEM text under `stringData` instead";
-        report.error_with_help(entry.key_span, format!("`{}` is not Base64", entry.key), help);
+        report.error(entry.key_span, format!("`{}` is not Base64", entry.key), help);
         return None;
     };
     check_pem(entry, octets, report)
@@ -74,7 +82,11 @@ fn read_plain(entry: &Entry<'_>, report: &mut Report) -> Option<Vec<u8>> {
     match &entry.value.value {
         Value::Scalar(scalar) => check_pem(entry, scalar.text.as_bytes().to_vec(), report),
         Value::List(_) | Value::Map(_) => {
-            report.error(entry.key_span, format!("`{}` is not text", entry.key));
+            report.error(
+                entry.key_span,
+                format!("`{}` is not text", entry.key),
+                "write the PEM text as a block: `|` after the colon, the text indented below",
+            );
             None
         }
     }
@@ -85,11 +97,19 @@ fn check_pem(entry: &Entry<'_>, octets: Vec<u8>, report: &mut Report) -> Option<
     const MARK: &[u8] = b"-----BEGIN ";
     if octets.len() > VALUE_OCTETS_MAX {
         let message = format!("`{}` is larger than {VALUE_OCTETS_MAX} octets", entry.key);
-        report.error(entry.key_span, message);
+        report.error(
+            entry.key_span,
+            message,
+            "a chain and its key take a few kilobytes: leave out what does not belong",
+        );
         return None;
     }
     if !octets.windows(MARK.len()).any(|window| window == MARK) {
-        report.error(entry.key_span, format!("`{}` is not PEM", entry.key));
+        report.error(
+            entry.key_span,
+            format!("`{}` is not PEM", entry.key),
+            "PEM begins with `-----BEGIN`: give the file as your authority made it",
+        );
         return None;
     }
     Some(octets)

@@ -38,14 +38,14 @@ pub(in crate::document) fn read(
     spec.ignore_with_warning(&["externalName"], report);
     let affinity = spec.take("sessionAffinity");
     if let Some(entry) = affinity
-        && value::text(&entry.value, report)? != "None"
+        && value::text(&entry.value, report).is_some_and(|found| found != "None")
     {
         let message = "`sessionAffinity` is not supported yet and is ignored";
         report.warn(entry.key_span, message, "requests of one client may go to several endpoints");
     }
     let policy = spec.take("internalTrafficPolicy");
     if let Some(entry) = policy
-        && value::text(&entry.value, report)? != "Cluster"
+        && value::text(&entry.value, report).is_some_and(|found| found != "Cluster")
     {
         let message = "`internalTrafficPolicy` is not supported yet and is ignored";
         report.warn(entry.key_span, message, "endpoints on every node are used");
