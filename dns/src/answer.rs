@@ -4,6 +4,7 @@
 //! of a chain ends in one outcome, and the outcome of the last decides the authority section
 //! and the response code, as RFC 1034, section 4.3.2, and RFC 6672, section 3.2, have it.
 
+mod extras;
 mod steered;
 
 use std::net::SocketAddr;
@@ -11,13 +12,13 @@ use std::net::SocketAddr;
 use model::record::RecordType;
 use steering::decide::Reason;
 
-use crate::cookie::{CookiePolicy, CookieReply};
 use crate::ede::ExtendedError;
 use crate::message::{self, Edns, Fault, Query, Refusal, rcode};
 use crate::name::NameBuf;
 use crate::response::{Full, Head, Identity, QUESTION, Response, Section, Verdict, pointer_to};
-use crate::view::{Settings, UDP_OCTETS_MIN, View};
+use crate::view::{UDP_OCTETS_MIN, View};
 use crate::zone::{Found, Node, Set, Zone};
+use extras::Extras;
 
 /// How many CNAMEs, synthesised ones included, an answer holds at most. A resolver goes on from the
 /// last one by itself; five is where Knot DNS stops as well.
@@ -81,15 +82,18 @@ pub fn respond(
 /// Answers a packet into `out`. Gives the answer's length and what to count; `None` when the packet
 /// deserves no answer.
 pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> Option<Handled> {
-    let Settings { udp_octets_max, nsid, .. } = &view.settings;
-    let mut us = Identity { udp_octets_max: *udp_octets_max, nsid, cookie: None };
+    let mut us = Identity { udp_octets_max: view.settings.udp_octets_max, extras: &[] };
+    let extras;
     let mut name = NameBuf::default();
     let query = match message::parse(packet, &mut name) {
         Ok(query) => query,
         Err(Refusal::Drop) => return None,
         Err(Refusal::Answer { fault, question_end, edns }) => {
             let edns = edns.as_ref();
-            us.cookie = cookie(view, edns, arrival).map(|cookie| cookie.octets);
+            if let Some(edns) = edns {
+                extras = Extras::of(view, edns, arrival);
+                us.extras = extras.octets();
+            }
             let room = room(&us, arrival.transport, edns);
             let response = Response::begin(packet, question_end, room, out)?;
             return refuse(response, fault, edns, &us);
@@ -98,12 +102,13 @@ pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> 
     let edns = query.edns.as_ref();
     let room = room(&us, arrival.transport, edns);
     let mut response = Response::begin(packet, query.question_end(), room, out)?;
-    if let Some(cookie) = cookie(view, edns, arrival) {
-        us.cookie = Some(cookie.octets);
-        let is_wanted = view.settings.cookie_policy == CookiePolicy::Require
-            && arrival.transport == Transport::Udp;
-        if is_wanted && !cookie.is_known {
-            return refuse(response, Fault::CookieUnknown, edns, &us);
+    if let Some(edns) = edns
+        && edns.wants_extras()
+    {
+        extras = Extras::of(view, edns, arrival);
+        us.extras = extras.octets();
+        if extras.wants_cookie {
+            return refuse(response, Fault::CookieUnknown, Some(edns), &us);
         }
     }
     response.reserve(edns, &us)?;
@@ -120,12 +125,6 @@ pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> 
         reason,
         with_subnet: edns.is_some_and(|edns| edns.subnet.is_some()),
     })
-}
-
-/// The cookie to answer with, when the client sent one and we have a secret.
-fn cookie(view: &View, edns: Option<&Edns<'_>>, arrival: &Arrival) -> Option<CookieReply> {
-    let sent = edns?.cookie?;
-    view.settings.cookie_secrets.as_ref()?.reply(sent, arrival.client.ip(), arrival.now_s)
 }
 
 fn room(us: &Identity<'_>, transport: Transport, edns: Option<&Edns<'_>>) -> usize {

@@ -133,6 +133,7 @@ impl Refusal<'_> {
 ///
 /// # Errors
 /// The refusal, when it is not a query to be answered.
+#[inline]
 pub fn parse<'a>(packet: &'a [u8], name: &'a mut NameBuf) -> Result<Query<'a>, Refusal<'a>> {
     let header: &[u8; HEADER_OCTETS] = packet.first_chunk().ok_or(Refusal::Drop)?;
     if header[2] & 0x80 != 0 {
@@ -181,6 +182,7 @@ pub fn parse<'a>(packet: &'a [u8], name: &'a mut NameBuf) -> Result<Query<'a>, R
 
 /// Walks the additional section for its OPT record. Each record takes at least eleven octets, so
 /// the packet's length bounds the walk whatever ARCOUNT says.
+#[inline]
 fn additional(
     packet: &[u8],
     mut at: usize,

@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 
-use crate::cookie::COOKIE_OCTETS;
 use crate::ede::ExtendedError;
 use crate::message::{Edns, HEADER_OCTETS, TYPE_OPT, edns};
 use crate::zone::Rendered;
@@ -67,10 +66,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Identity<'a> {
     /// The largest UDP message we take.
     pub(crate) udp_octets_max: u16,
-    /// Sent when asked for.
-    pub(crate) nsid: &'a [u8],
-    /// The cookie for this client, when it has one itself.
-    pub(crate) cookie: Option<[u8; COOKIE_OCTETS]>,
+    /// The options that this client asks for beside its subnet, whole.
+    pub(crate) extras: &'a [u8],
 }
 
 /// A response under way.
@@ -115,13 +112,11 @@ impl<'o> Response<'o> {
     /// Sets room aside for the OPT record. `None` when there is none.
     pub(crate) fn reserve(&mut self, edns: Option<&Edns<'_>>, us: &Identity<'_>) -> Option<()> {
         let Some(edns) = edns else { return Some(()) };
-        let nsid = if edns.nsid { OPTION_HEAD_OCTETS + us.nsid.len() } else { 0 };
         let subnet = edns
             .subnet
             .as_ref()
             .map_or(0, |subnet| OPTION_HEAD_OCTETS + SUBNET_HEAD_OCTETS + subnet.sent().len());
-        let cookie = us.cookie.as_ref().map_or(0, |cookie| OPTION_HEAD_OCTETS + cookie.len());
-        self.limit = self.room.checked_sub(OPT_OCTETS + nsid + subnet + cookie)?;
+        self.limit = self.room.checked_sub(OPT_OCTETS + subnet + us.extras.len())?;
         (self.at <= self.limit).then_some(())
     }
 
@@ -188,6 +183,7 @@ impl<'o> Response<'o> {
     }
 
     /// Writes one record. Gives where its rdata starts.
+    #[inline]
     pub(crate) fn put_record(
         &mut self,
         section: Section,
@@ -241,6 +237,7 @@ impl<'o> Response<'o> {
     }
 
     /// Writes an address record.
+    #[inline]
     pub(crate) fn put_address(&mut self, owner: u16, ttl_s: u32, ip: IpAddr) -> Result<(), Full> {
         match ip {
             IpAddr::V4(ip) => {
@@ -256,6 +253,7 @@ impl<'o> Response<'o> {
     }
 
     /// Writes the OPT record and the header. Gives the message's length.
+    #[inline]
     pub(crate) fn finish(
         mut self,
         edns: Option<&Edns<'_>>,
@@ -278,14 +276,15 @@ impl<'o> Response<'o> {
                 | (u8::from(verdict.authoritative) << 2)
                 | (u8::from(verdict.truncated) << 1);
             header[3] = verdict.rcode.to_be_bytes()[1] & 0x0f;
-            header[4..6].copy_from_slice(&question.to_be_bytes());
-            header[6..8].copy_from_slice(&answer.to_be_bytes());
-            header[8..10].copy_from_slice(&authority.to_be_bytes());
-            header[10..12].copy_from_slice(&additional.to_be_bytes());
+            let counts = [question, answer, authority, additional];
+            for (place, count) in header[4..].as_chunks_mut().0.iter_mut().zip(counts) {
+                *place = count.to_be_bytes();
+            }
         }
         self.at
     }
 
+    #[inline]
     fn put_opt(
         &mut self,
         edns: &Edns<'_>,
@@ -311,13 +310,8 @@ impl<'o> Response<'o> {
             self.put(&[a, b, c, d, family_high, family_low, source_len, scope_len])?;
             self.put_padded(subnet.padded(), sent.len())?;
         }
-        if let Some(cookie) = &us.cookie {
-            self.put_option_head(edns::OPTION_COOKIE, cookie.len())?;
-            self.put(cookie)?;
-        }
-        if edns.nsid && !us.nsid.is_empty() {
-            self.put_option_head(edns::OPTION_NSID, us.nsid.len())?;
-            self.put(us.nsid)?;
+        if !us.extras.is_empty() {
+            self.put(us.extras)?;
         }
         if let Some(extended) = verdict.extended {
             let text = extended.text().as_bytes();

@@ -152,6 +152,7 @@ impl Server {
         if settings.cookie_secrets.is_none() {
             settings.cookie_secrets = Some(CookieSecrets::random()?);
         }
+        settings.tcp_idle = tcp.idle;
         let snapshot = cell.load();
         let view = View::build(&snapshot, settings, &RandomState::new())?;
         let mut server = Self::of_view(view);

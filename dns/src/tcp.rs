@@ -33,6 +33,9 @@ const WRITE_OCTETS: usize = 16 << 10;
 /// Pause after a failed accept (out of descriptors, most likely).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The default of [`TcpLimits::idle`].
+pub const TCP_IDLE_DEFAULT: Duration = Duration::from_secs(10);
+
 /// What TCP clients may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpLimits {
@@ -54,7 +57,7 @@ impl Default for TcpLimits {
         Self {
             connections_max: 1_000,
             connections_per_client_max: 50,
-            idle: Duration::from_secs(10),
+            idle: TCP_IDLE_DEFAULT,
             frame: Duration::from_secs(5),
             write: Duration::from_secs(5),
         }

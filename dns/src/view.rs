@@ -9,6 +9,7 @@ mod tests;
 use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::service::{Answers, Fallback, GlobalService, ServiceId};
 use model::site::{SiteAddress, SiteId};
@@ -16,6 +17,7 @@ use steering::decide::ServiceState;
 use steering::{Generation, ServiceMap, Snapshot};
 
 use crate::cookie::{CookiePolicy, CookieSecrets};
+use crate::tcp::TCP_IDLE_DEFAULT;
 use crate::zone::{BuildError, ZoneSet};
 
 /// The default of [`Settings::udp_octets_max`]: passes everywhere without fragments (the figure of
@@ -40,6 +42,9 @@ pub struct Settings {
     pub cookie_secrets: Option<CookieSecrets>,
     /// What becomes of clients without a cookie of ours.
     pub cookie_policy: CookiePolicy,
+    /// How long TCP clients are told that a connection may stay idle (RFC 7828). A server puts its
+    /// own limit here.
+    pub tcp_idle: Duration,
 }
 
 impl Default for Settings {
@@ -49,6 +54,7 @@ impl Default for Settings {
             nsid: Vec::new(),
             cookie_secrets: None,
             cookie_policy: CookiePolicy::Offer,
+            tcp_idle: TCP_IDLE_DEFAULT,
         }
     }
 }

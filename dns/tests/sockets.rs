@@ -110,6 +110,25 @@ async fn every_worker_and_transport_knows_the_servers_cookies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tcp_clients_are_told_how_long_they_may_idle_when_they_ask() {
+    let mut config = config(&["127.0.0.1:0"]);
+    config.tcp.idle = Duration::from_secs(30);
+    let server = Server::start(config, cell()).expect("starts");
+    let address = server.local_addrs()[0];
+    let ask = hello().option(11, b"");
+    assert_eq!(over_udp(address, &ask), HELLO, "it means nothing over UDP");
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    // A client that says for how long is answered like one that only asks.
+    for ask in [ask, hello().option(11, &[0xff, 0xff])] {
+        stream.write_all(&framed(&ask)).await.expect("writes");
+        assert_eq!(read_answer(&mut stream).await, format!("{HELLO} keepalive=012c"));
+    }
+    stream.write_all(&framed(&hello())).await.expect("writes");
+    assert_eq!(read_answer(&mut stream).await, HELLO, "who does not ask is not told");
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
     let server = Server::start(config(&["0.0.0.0:0", "[::]:0"]), cell()).expect("starts");
     let ports: Vec<u16> = server.local_addrs().iter().map(SocketAddr::port).collect();

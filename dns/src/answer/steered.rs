@@ -63,6 +63,7 @@ impl<'v> Walk<'v, '_, '_> {
 
     /// Answers an HTTPS or SVCB question for a steered name with the chosen sites' addresses as hints:
     /// the same decision and scope as for A and AAAA, so that a client finds one site by all three.
+    #[inline(never)]
     pub(super) fn steer_hints(&mut self, id: ServiceId, set: &Set, owner: u16) -> Outcome<'v> {
         let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
         let decision = self.decide(service, map);
@@ -94,6 +95,7 @@ impl<'v> Walk<'v, '_, '_> {
     }
 
     /// The service with its map. Without one nothing can be said.
+    #[inline]
     fn ready(&mut self, id: ServiceId) -> Option<(&'v ServiceView, &'v ServiceMap)> {
         let service = self.view.service(id);
         let ready = service.and_then(|service| Some((service, service.map.as_deref()?)));
@@ -104,6 +106,7 @@ impl<'v> Walk<'v, '_, '_> {
     }
 
     /// Decides for this client, and notes why and for whom.
+    #[inline]
     fn decide(&mut self, service: &ServiceView, map: &ServiceMap) -> Decision {
         let subnet = self.query.edns.as_ref().and_then(|edns| edns.subnet);
         let hidden = Client { ip: self.client.ip().to_canonical(), source_len: None };

@@ -11,6 +11,7 @@ use super::{Fault, RECORD_FIXED_OCTETS};
 pub(crate) const OPTION_NSID: u16 = 3;
 pub(crate) const OPTION_SUBNET: u16 = 8;
 pub(crate) const OPTION_COOKIE: u16 = 10;
+pub(crate) const OPTION_KEEPALIVE: u16 = 11;
 /// Address families (IANA registry), as RFC 7871 uses them.
 const FAMILY_V4: u16 = 1;
 const FAMILY_V6: u16 = 2;
@@ -29,6 +30,8 @@ pub struct Edns<'a> {
     pub nsid: bool,
     /// The cookie option: 8 octets of the client's, and of ours if it has one.
     pub cookie: Option<&'a [u8]>,
+    /// Whether it asks how long a connection may stay idle (RFC 7828).
+    pub keepalive: bool,
 }
 
 /// A client subnet as sent (RFC 7871, section 6).
@@ -105,6 +108,7 @@ pub(super) struct RawOption<'a> {
 impl<'a> RawOption<'a> {
     /// Reads the record into `edns`. After a fault it holds what an answer's OPT needs, but never a
     /// subnet.
+    #[inline]
     pub(super) fn read(&self, edns: &mut Edns<'a>) -> Result<(), Fault> {
         let [_, _, size_high, size_low, _, version, flags, ..] = *self.fixed;
         edns.udp_octets_max = u16::from_be_bytes([size_high, size_low]);
@@ -116,12 +120,19 @@ impl<'a> RawOption<'a> {
         let read = edns.read_options(self.rdata);
         if read.is_err() {
             (edns.subnet, edns.nsid, edns.cookie) = (None, false, None);
+            edns.keepalive = false;
         }
         read
     }
 }
 
 impl<'a> Edns<'a> {
+    /// Whether it asks for options that few ask for.
+    pub(crate) fn wants_extras(&self) -> bool {
+        self.cookie.is_some() | self.nsid | self.keepalive
+    }
+
+    #[inline]
     fn read_options(&mut self, mut rest: &'a [u8]) -> Result<(), Fault> {
         while let Some((&[code_high, code_low, len_high, len_low], tail)) = rest.split_first_chunk()
         {
@@ -143,6 +154,8 @@ impl<'a> Edns<'a> {
                 self.subnet = Some(Subnet::read(value).ok_or(Fault::Subnet)?);
             }
             OPTION_NSID => self.nsid = true,
+            // Clients leave it empty, and what they put there would not be for us to follow.
+            OPTION_KEEPALIVE => self.keepalive = true,
             // The first counts, whatever further ones say (RFC 7873, section 5.2).
             OPTION_COOKIE if self.cookie.is_none() => match value.len() {
                 8 | 16..=40 => self.cookie = Some(value),

@@ -402,6 +402,7 @@ fn option_text(option: &EdnsOption) -> String {
         }
         EdnsOption::NSID(id) => format!("nsid={}", String::from_utf8_lossy(id.as_ref())),
         EdnsOption::Unknown(10, value) => format!("cookie={}", hex(value)),
+        EdnsOption::Unknown(11, value) => format!("keepalive={}", hex(value)),
         EdnsOption::Unknown(15, value) => {
             let code = u16::from_be_bytes([value[0], value[1]]);
             format!("ede={code}:{}", String::from_utf8_lossy(&value[2..]))
