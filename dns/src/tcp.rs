@@ -2,14 +2,16 @@
 //!
 //! An idle connection owns no buffer. A frame that has begun must end within its time whatever
 //! trickles in, a reader that does not take its answers is cut, and connections are counted in all
-//! and by client (an IPv4 address or an IPv6 /64).
+//! and by client (an IPv4 address or an IPv6 /64). When no more may be open, the one that has been idle
+//! for longest makes room.
+
+mod connections;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -23,6 +25,8 @@ use crate::clock;
 use crate::message::HEADER_OCTETS;
 use crate::server::Shared;
 use crate::stats::{Counters, Tally};
+pub(crate) use connections::Connections;
+use connections::Place;
 
 /// Octets of a frame's length.
 const LENGTH_OCTETS: usize = 2;
@@ -39,7 +43,8 @@ pub const TCP_IDLE_DEFAULT: Duration = Duration::from_secs(10);
 /// What TCP clients may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpLimits {
-    /// Connections at once (default 1,000: within the usual limit of 1,024 descriptors).
+    /// Connections at once (default 1,000: within the usual limit of 1,024 descriptors). Past it the
+    /// one that idles longest is closed; only when none idles is the new one turned away.
     pub connections_max: usize,
     /// Connections at once from one IPv4 address or IPv6 /64 (default 50).
     pub connections_per_client_max: usize,
@@ -60,63 +65,6 @@ impl Default for TcpLimits {
             idle: TCP_IDLE_DEFAULT,
             frame: Duration::from_secs(5),
             write: Duration::from_secs(5),
-        }
-    }
-}
-
-/// Open connections, in all and by client. Shared by every listener of a server.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    by_client: Mutex<(usize, HashMap<IpAddr, usize>)>,
-}
-
-impl Connections {
-    /// Takes a place for a client, or `None` when a limit is reached.
-    fn enter(self: &Arc<Self>, client: IpAddr, limits: &TcpLimits) -> Option<Place> {
-        let client = client_key(client);
-        let mut open = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = open.1.get(&client).copied().unwrap_or_default();
-        if open.0 >= limits.connections_max || mine >= limits.connections_per_client_max {
-            return None;
-        }
-        open.0 += 1;
-        open.1.insert(client, mine + 1);
-        Some(Place { of: Arc::clone(self), client })
-    }
-
-    /// How many connections are open.
-    pub(crate) fn count(&self) -> usize {
-        self.by_client.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-/// A connection's place; given back when dropped.
-#[derive(Debug)]
-struct Place {
-    of: Arc<Connections>,
-    client: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.of.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        open.0 = open.0.saturating_sub(1);
-        match open.1.get_mut(&self.client) {
-            Some(mine) if *mine > 1 => *mine -= 1,
-            _ => {
-                open.1.remove(&self.client);
-            }
-        }
-    }
-}
-
-/// One IPv6 client has a /64 to choose its address from.
-fn client_key(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
     }
 }
@@ -180,7 +128,7 @@ async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     service: Service,
-    _place: Place,
+    place: Place,
     stop: watch::Receiver<bool>,
 ) {
     let _best_effort = stream.set_nodelay(true);
@@ -191,6 +139,7 @@ async fn converse(
         output: Vec::new(),
         shared: &service.shared,
         counters: &service.counters,
+        place,
     };
     if conversation.run(&service.limits, stop).await == End::Cut {
         service.shared.tcp_cut.fetch_add(1, Ordering::Relaxed);
@@ -206,6 +155,7 @@ struct Conversation<'s> {
     output: Vec<u8>,
     shared: &'s Shared,
     counters: &'s Counters,
+    place: Place,
 }
 
 impl Conversation<'_> {
@@ -216,6 +166,7 @@ impl Conversation<'_> {
                 biased;
                 // A query that has begun may end; nothing new is begun.
                 () = stopped(&mut stop), if self.input.is_empty() => return End::Closed,
+                () = self.place.given_away(), if self.input.is_empty() => return End::Cut,
                 ready = timeout_at(deadline, self.stream.readable()) => match ready {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return End::Closed,
@@ -226,13 +177,14 @@ impl Conversation<'_> {
             let had = self.input.len();
             match self.stream.try_read_buf(&mut self.input) {
                 Ok(0) => return End::Closed,
-                Ok(_) => {}
+                Ok(_) => self.place.work(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(_) => return End::Closed,
             }
             let Some(answered) = self.answer_frames(limits).await else { return End::Cut };
             if self.input.is_empty() {
                 self.input = Vec::new();
+                self.place.rest();
                 deadline = Instant::now() + limits.idle;
             } else if answered > 0 || had == 0 {
                 deadline = Instant::now() + limits.frame;

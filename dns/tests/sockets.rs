@@ -217,6 +217,48 @@ async fn connections_are_limited_for_each_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_lets_go_of_who_idles_longest() {
+    let mut config = config(&["127.0.0.1:0"]);
+    config.tcp.connections_max = 2;
+    // Only being made to leave ends an idle connection here.
+    config.tcp.idle = PATIENCE * 10;
+    config.tcp.frame = PATIENCE * 10;
+    let server = Server::start(config, cell()).expect("starts");
+    let address = server.local_addrs()[0];
+    let connect = || async {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        stream.write_all(&framed(&hello())).await.expect("writes");
+        assert_eq!(read_answer(&mut stream).await, HELLO);
+        stream
+    };
+    let mut first = connect().await;
+    let second = TcpStream::connect(address).await.expect("connects");
+    wait_for(|| server.stats().tcp_open == 2).await;
+    // The second has never asked, and the first asks again: the second idles longer.
+    first.write_all(&framed(&hello())).await.expect("writes");
+    assert_eq!(read_answer(&mut first).await, HELLO);
+    let mut third = connect().await;
+    closed(second).await;
+    assert_eq!(server.stats().tcp_open, 2);
+    // One and a half query in one segment: once the one is answered both are in the middle of the
+    // other, nobody idles, and the newcomer is turned away.
+    for stream in [&mut first, &mut third] {
+        let half = [framed(&hello()), framed(&hello())[..20].to_vec()].concat();
+        stream.write_all(&half).await.expect("writes");
+        assert_eq!(read_answer(stream).await, HELLO);
+    }
+    closed(TcpStream::connect(address).await.expect("connects")).await;
+    let stats = server.stats();
+    assert_eq!((stats.tcp_open, stats.tcp_refused, stats.tcp_cut), (2, 1, 1));
+    // And both can end what they have begun.
+    for stream in [&mut first, &mut third] {
+        stream.write_all(&framed(&hello())[20..]).await.expect("writes");
+        assert_eq!(read_answer(stream).await, HELLO);
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_published_snapshot_is_served_and_a_mismatched_one_is_not() {
     let cell = cell();
     let server = Server::start(config(&["127.0.0.1:0"]), Arc::clone(&cell)).expect("starts");
