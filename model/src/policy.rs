@@ -180,7 +180,7 @@ pub struct LocaleOverrides {
 /// Limits on what a change may destroy at once. `None` does not limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardPolicy {
-    /// Objects that may not be removed, as `Kind/namespace/name` or `Kind/name`.
+    /// Objects that may not be removed: `Site/name`, `GlobalService/namespace/name`, `Zone/apex`.
     pub protected: Vec<Arc<str>>,
     /// Sites, services and zones removed per window.
     pub removals_max: Option<u32>,

@@ -79,7 +79,7 @@ pub(super) fn link(
     let policy = Policy {
         services: linked,
         locale_overrides: merge_locale_maps(locale_maps, report),
-        guard: convert_guards(guards, &names, report),
+        guard: convert_guards(guards, &zones, &names, report),
         zones: zones.into_iter().map(|zone| zone.checked.zone).collect(),
         sites,
     };
@@ -202,6 +202,7 @@ fn merge_locale_maps(
 
 fn convert_guards(
     guards: Vec<Object<guard::GuardSpec>>,
+    zones: &[NamedZone],
     names: &Names<'_>,
     report: &mut Report,
 ) -> GuardPolicy {
@@ -215,14 +216,27 @@ fn convert_guards(
     }
     let guard::GuardSpec { protected, removals_max, window_s, withdrawn_percent_max, undrainable } =
         spec;
-    let protected =
-        protected.iter().filter_map(|object| protected_object(object, names, report)).collect();
+    let protected = protected
+        .iter()
+        .filter_map(|object| protected_object(object, names, report))
+        .map(|object| by_apex(&object, zones))
+        .collect();
     let name = |site: &Spanned<Arc<str>>| {
         names.site(site, report)?;
         SiteName::new(&site.value).ok()
     };
     let undrainable = undrainable.iter().filter_map(name).collect();
     GuardPolicy { protected, removals_max, window_s, withdrawn_percent_max, undrainable }
+}
+
+/// A Zone is known by its apex past this point, whatever its document is called.
+fn by_apex(object: &Arc<str>, zones: &[NamedZone]) -> Arc<str> {
+    let named = object.strip_prefix("Zone/");
+    let Some(zone) = named.and_then(|name| zones.iter().find(|zone| *zone.name == *name)) else {
+        return Arc::clone(object);
+    };
+    let apex = zone.checked.zone.apex.to_string();
+    format!("Zone/{}", apex.trim_end_matches('.')).into()
 }
 
 /// `Kind/name` or `Kind/namespace/name`, made whole; an object that is not there is only warned of,

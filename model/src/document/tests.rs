@@ -402,3 +402,21 @@ fn no_documents_are_an_empty_policy() {
     assert_eq!(load(&[]), Ok(empty.clone()));
     assert_eq!(load(&[file("a.yaml", "# nothing\n")]), Ok(empty));
 }
+
+#[test]
+fn the_guard_knows_a_zone_by_its_apex() {
+    let text = "
+apiVersion: nearside.dev/v1alpha1
+kind: GuardPolicy
+metadata: {name: limits}
+spec: {protected: [Zone/edge-example, Site/a, GlobalService/s]}
+---
+apiVersion: nearside.dev/v1alpha1
+kind: GlobalService
+metadata: {name: s}
+spec: {hostnames: [s.edge.example]}
+";
+    let protected: Vec<String> =
+        check(text).policy.guard.protected.iter().map(ToString::to_string).collect();
+    assert_eq!(protected, ["Zone/edge.example", "Site/a", "GlobalService/default/s"]);
+}
