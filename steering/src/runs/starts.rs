@@ -15,8 +15,10 @@ const PAGE_RUNS_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Starts<K> {
     pages: Vec<Page<K>>,
-    /// Distances from the first start of the page, in units of `1 << page.shift`.
+    /// Distances from the first start of the page, in units of `1 << page.shift`; a page's worth of
+    /// nothing at the end, so that the last page is searched like any other.
     distances: Vec<u16>,
+    runs: usize,
     directory: Directory,
 }
 
@@ -38,15 +40,18 @@ pub(super) struct Place {
 
 impl<K> Default for Starts<K> {
     fn default() -> Self {
-        Self { pages: Vec::new(), distances: Vec::new(), directory: Directory::default() }
+        Self { pages: Vec::new(), distances: Vec::new(), runs: 0, directory: Directory::default() }
     }
 }
 
 impl<K: Key> Starts<K> {
     /// Packs starts that rise strictly from 0, fewer than 2^32.
     pub(super) fn pack(starts: &[K]) -> Self {
+        if starts.is_empty() {
+            return Self::default();
+        }
         let mut pages = Vec::with_capacity(starts.len() / PAGE_RUNS_MAX + 1);
-        let mut distances = Vec::with_capacity(starts.len());
+        let mut distances = Vec::with_capacity(starts.len() + PAGE_RUNS_MAX);
         let mut rest = starts;
         while let Some(&first) = rest.first() {
             let (len, shift) = page_of(rest);
@@ -56,14 +61,15 @@ impl<K: Key> Starts<K> {
             distances.extend(page.iter().map(|&start| distance(first, start, shift)));
             rest = after;
         }
+        distances.extend([0; PAGE_RUNS_MAX]);
         pages.shrink_to_fit();
         let firsts: Vec<K> = pages.iter().map(|page| page.first).collect();
         let directory = Directory::new(&firsts);
-        Self { pages, distances, directory }
+        Self { pages, distances, runs: starts.len(), directory }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.distances.len()
+        self.runs
     }
 
     /// Where the run that holds `x` is; `None` when there is none at all.
@@ -75,7 +81,8 @@ impl<K: Key> Starts<K> {
         let page = *self.pages.get(number)?;
         let (begin, end) = (page.at as usize, self.end(number));
         let wanted = distance(page.first, x, page.shift);
-        let at = begin + last_within(self.distances.get(begin..end)?, wanted);
+        let distances = self.distances.get(begin..)?.first_chunk()?;
+        let at = begin + last_within(distances, end - begin, wanted);
         Some(Place { page: number, at, end })
     }
 
@@ -115,24 +122,22 @@ impl<K: Key> Starts<K> {
     /// The place of the first run after a page.
     #[inline]
     fn end(&self, page: usize) -> usize {
-        self.pages.get(page + 1).map_or(self.distances.len(), |next| next.at as usize)
+        self.pages.get(page + 1).map_or(self.runs, |next| next.at as usize)
     }
 }
 
 /// The last of a page's distances that is not greater; the first one, 0, never is.
 ///
-/// As many steps for every page, so that no branch depends on the address.
+/// Counts instead of halving: no step waits for another, no branch depends on the address, and eight
+/// are compared at once. What follows the page's `len` runs is another page's.
 #[inline]
-fn last_within(distances: &[u16], wanted: u16) -> usize {
-    let end = distances.len().saturating_sub(1);
-    let mut at = 0;
-    let mut step = PAGE_RUNS_MAX / 2;
-    while step > 0 {
-        let probe = (at + step).min(end);
-        at = if distances.get(probe).is_some_and(|&it| it <= wanted) { probe } else { at };
-        step /= 2;
+fn last_within(distances: &[u16; PAGE_RUNS_MAX], len: usize, wanted: u16) -> usize {
+    let len = u16::try_from(len).unwrap_or(u16::MAX);
+    let mut count = 0_u16;
+    for (at, &distance) in (0_u16..).zip(distances) {
+        count += u16::from(distance <= wanted) & u16::from(at < len);
     }
-    at
+    usize::from(count.saturating_sub(1))
 }
 
 /// How many of the first starts make a page, and the zeros that their distances end in.
