@@ -67,6 +67,13 @@ pub(crate) struct DnsListen {
     /// UDP workers (default: one per core).
     #[arg(long, value_name = "N")]
     pub(crate) dns_workers: Option<usize>,
+    /// How this server names itself to who asks by NSID (default: not at all).
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) nsid: String,
+    /// File with the secrets of DNS cookies, the same on every node of an address, the newest first
+    /// (default: drawn at the start).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cookie_secret_file: Option<PathBuf>,
 }
 
 /// HTTPDNS, for clients whose resolver is nowhere near them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use controller::Controller;
 use dns::httpdns::Explain;
+use dns::{CookieSecrets, Settings};
 use model::document::Documents;
 use steering::SnapshotCell;
 use tokio::time::{MissedTickBehavior, interval};
@@ -86,8 +87,20 @@ pub(crate) fn start_dns(args: &DnsListen, cell: Arc<SnapshotCell>) -> anyhow::Re
             listen.push((Ipv6Addr::LOCALHOST, DNS_PORT_DEFAULT).into());
         }
     }
-    let config = dns::Config { listen, workers: args.dns_workers, ..dns::Config::default() };
+    let settings = Settings {
+        nsid: args.nsid.clone().into_bytes(),
+        cookie_secrets: args.cookie_secret_file.as_deref().map(cookie_secrets).transpose()?,
+        ..Settings::default()
+    };
+    let config =
+        dns::Config { listen, workers: args.dns_workers, settings, ..dns::Config::default() };
     dns::Server::start(config, cell).context("cannot start DNS")
+}
+
+fn cookie_secrets(path: &Path) -> anyhow::Result<CookieSecrets> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"))?;
+    CookieSecrets::parse(&text).with_context(|| format!("cannot use the secrets in `{shown}`"))
 }
 
 /// Stops HTTPDNS and DNS once the admin listener has let go of them.
