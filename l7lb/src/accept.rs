@@ -5,6 +5,7 @@
 //! is one task; it ends when the client is done, when it is idle too long, or when the drain's
 //! deadline cuts it.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub(crate) struct Door {
     pub(crate) crowd: Arc<Crowd>,
     /// True once the gateway drains.
     pub(crate) draining: watch::Receiver<bool>,
+    /// True once the drain's grace has passed, and with it the time of idle connections.
+    pub(crate) idle_cut: watch::Receiver<bool>,
     /// True once the drain's deadline has passed.
     pub(crate) cut: watch::Receiver<bool>,
 }
@@ -126,9 +129,15 @@ pub(crate) async fn run(listener: TcpListener, tls: Option<Arc<ServerConfig>>, d
             }
         }
     }
-    // What is in the backlog was promised to the client by the kernel.
-    while let Ok(Ok((socket, peer))) = timeout(Duration::ZERO, listener.accept()).await {
-        admit(socket, peer, acceptor.clone(), &door);
+    // What is in the backlog was promised to the client by the kernel, which is asked itself: the
+    // runtime knows of new connections only after its next look.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((socket, peer)) = listener.accept() {
+        if socket.set_nonblocking(true).is_ok()
+            && let Ok(socket) = TcpStream::from_std(socket)
+        {
+            admit(socket, peer, acceptor.clone(), &door);
+        }
     }
 }
 
@@ -219,7 +228,7 @@ async fn first_octets(transport: &mut Transport) -> io::Result<(Vec<u8>, Protoco
     loop {
         let mut space = [0; 2048];
         let mut buf = tokio::io::ReadBuf::new(&mut space);
-        std::future::poll_fn(|cx| transport.read(cx, &mut buf)).await?;
+        poll_fn(|cx| transport.read(cx, &mut buf)).await?;
         if buf.filled().is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -247,10 +256,26 @@ async fn serve_http1(io: ClientIo, door: &Arc<Door>) {
             return;
         }
         io.next_request();
+        // Between requests nothing of Pingora's is kept: a session with its buffers and futures
+        // takes five times the memory of the connection itself.
+        if !is_asked_again(&mut io, door).await {
+            return;
+        }
         session = ServerSession::new_http1(io);
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);
         }
+    }
+}
+
+/// Waits for the next request's first octets; false when there will be none.
+async fn is_asked_again(io: &mut ClientIo, door: &Door) -> bool {
+    let mut idle_cut = door.idle_cut.clone();
+    let asked = timeout(Duration::from_secs(KEEPALIVE_S), poll_fn(|cx| io.poll_asked(cx)));
+    tokio::select! {
+        biased;
+        asked = asked => matches!(asked, Ok(Ok(()))),
+        _ = idle_cut.wait_for(|cut| *cut) => false,
     }
 }
 

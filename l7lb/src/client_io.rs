@@ -172,6 +172,21 @@ impl ClientIo {
         }
     }
 
+    /// Ready when octets of the next request are there, an error when the client has closed. On a
+    /// plain socket they are left in the kernel, for the reader's own buffer.
+    pub(crate) fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.waiting().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Transport::Plain(socket) = &self.transport {
+            return socket.poll_read_ready(cx);
+        }
+        match ready!(self.fill(cx))? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Whether the connection can carry another request as far as its framing goes.
     pub(crate) fn is_between_requests(&self) -> bool {
         matches!(self.phase, Phase::Done | Phase::Head(_))

@@ -168,6 +168,7 @@ pub struct Gateway {
     crowd: Arc<Crowd>,
     grace: Duration,
     draining: watch::Sender<bool>,
+    idle_cut: watch::Sender<bool>,
     cut: watch::Sender<bool>,
     rounds: watch::Receiver<u64>,
     tasks: Vec<AbortHandle>,
@@ -214,6 +215,7 @@ impl Gateway {
             pace: limits.io().pace,
         });
         let (draining, draining_seen) = watch::channel(false);
+        let (idle_cut, idle_cut_seen) = watch::channel(false);
         let (cut, cut_seen) = watch::channel(false);
         let (rounds_sender, rounds) = watch::channel(0);
         let door = Arc::new(Door {
@@ -223,6 +225,7 @@ impl Gateway {
             connections_max: limits.connections_max,
             crowd: Arc::new(Crowd::default()),
             draining: draining_seen,
+            idle_cut: idle_cut_seen,
             cut: cut_seen,
         });
         let mut gateway = Self {
@@ -234,6 +237,7 @@ impl Gateway {
             crowd: Arc::clone(&door.crowd),
             grace: Duration::from_millis(limits.drain_grace_ms),
             draining,
+            idle_cut,
             cut,
             rounds,
             tasks: Vec::new(),
@@ -248,12 +252,10 @@ impl Gateway {
         let every = Duration::from_millis(config.health_interval_ms.max(1));
         let times = CheckTimes { every, within: every };
         gateway.tasks.push(tokio::spawn(check::run(view, times, rounds_sender)).abort_handle());
-        for socket in http_sockets {
-            let task = tokio::spawn(accept::run(socket, None, Arc::clone(&door)));
-            gateway.tasks.push(task.abort_handle());
-        }
-        for socket in https_sockets {
-            let task = tokio::spawn(accept::run(socket, Some(Arc::clone(&tls)), Arc::clone(&door)));
+        let plain = http_sockets.into_iter().map(|socket| (socket, None));
+        let secure = https_sockets.into_iter().map(|socket| (socket, Some(Arc::clone(&tls))));
+        for (socket, tls) in plain.chain(secure) {
+            let task = tokio::spawn(accept::run(socket, tls, Arc::clone(&door)));
             gateway.tasks.push(task.abort_handle());
         }
         Ok(gateway)
@@ -347,6 +349,7 @@ impl Gateway {
         self.draining.send_replace(true);
         let drained = async {
             if timeout(self.grace, self.crowd.empty()).await.is_err() {
+                self.idle_cut.send_replace(true);
                 self.proxy.http_cleanup().await;
                 self.crowd.empty().await;
             }
