@@ -27,8 +27,8 @@ fn an_edit_is_live_and_a_bad_one_changes_nothing() {
         [127, 0, 1, 4],
         Duration::from_secs(10),
     );
-    // The goal is a second; a debug build on a busy machine is given three.
-    assert!(took < Duration::from_secs(3), "the edit took {took:?}");
+    // Told by the file system, not found by looking again after ten seconds.
+    assert!(took < Duration::from_secs(6), "the edit took {took:?}");
 
     world.edit("sites.yaml", "  drain: true\n", "  drian: false\n");
     std::thread::sleep(Duration::from_secs(1));
