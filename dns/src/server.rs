@@ -90,6 +90,17 @@ pub enum StartError {
     NoRuntime,
 }
 
+impl StartError {
+    /// What is wrong with an address, from what the system says.
+    pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            io::ErrorKind::PermissionDenied => Self::NotAllowed { address },
+            _ => Self::Listen { address, source },
+        }
+    }
+}
+
 /// What every thread and task of a server reads.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -299,11 +310,7 @@ struct Sockets {
 
 impl Sockets {
     fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => StartError::InUse { address },
-            io::ErrorKind::PermissionDenied => StartError::NotAllowed { address },
-            _ => StartError::Listen { address, source },
-        };
+        let failed = |source| StartError::listen(address, source);
         let mut tries = 0;
         loop {
             tries += 1;
@@ -322,7 +329,7 @@ impl Sockets {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

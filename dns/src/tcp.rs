@@ -25,8 +25,8 @@ use crate::clock;
 use crate::message::HEADER_OCTETS;
 use crate::server::Shared;
 use crate::stats::{Counters, Tally};
-pub(crate) use connections::Connections;
 use connections::Place;
+pub(crate) use connections::{Connections, client_key};
 
 /// Octets of a frame's length.
 const LENGTH_OCTETS: usize = 2;

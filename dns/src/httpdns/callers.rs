@@ -8,8 +8,10 @@
 mod tests;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::tcp::client_key;
 
 /// Callers remembered at once. An entry is some 64 octets: 4 MiB at most.
 const CALLERS_MAX: usize = 65_536;
@@ -65,7 +67,7 @@ struct Caller {
 impl Callers {
     /// Takes a connection's place; whether there was one.
     pub(super) fn enter(&mut self, ip: IpAddr, limits: &Limits, now: Instant) -> bool {
-        let key = key(ip);
+        let key = client_key(ip);
         if self.open >= limits.connections_max {
             return false;
         }
@@ -88,7 +90,7 @@ impl Callers {
 
     /// Gives a connection's place back.
     pub(super) fn leave(&mut self, ip: IpAddr) {
-        let key = key(ip);
+        let key = client_key(ip);
         let Some(caller) = self.by_key.get_mut(&key) else { return };
         caller.open = caller.open.saturating_sub(1);
         self.open = self.open.saturating_sub(1);
@@ -110,7 +112,7 @@ impl Callers {
     ) -> Result<(), Duration> {
         let each = Duration::from_secs(1) / limits.lookups_per_s.max(1);
         let burst = limits.lookups_burst.max(1);
-        let caller = self.by_key.entry(key(ip)).or_default();
+        let caller = self.by_key.entry(client_key(ip)).or_default();
         let from = caller.paid_at.map_or(now, |paid_at| paid_at.max(now));
         // What is more than a burst could never be granted.
         let paid_at = from + each * lookups.min(burst);
@@ -126,16 +128,5 @@ impl Callers {
     /// Open connections.
     pub(super) fn open(&self) -> usize {
         self.open
-    }
-}
-
-/// One IPv6 caller has a /64 to choose its address from.
-fn key(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }

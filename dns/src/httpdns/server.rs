@@ -19,7 +19,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,12 +29,10 @@ use super::callers::{Callers, Limits};
 use super::request::{Detail, Request, Resolve};
 use super::signature::SignatureError;
 use crate::clock;
-use crate::server::StartError;
+use crate::server::{StartError, bind_tcp};
 
 /// Octets of a request's head: hyper's least, and four times the longest path and query.
 const HEAD_OCTETS_MAX: usize = 8 << 10;
-/// Connections waiting to be accepted.
-const BACKLOG: i32 = 1024;
 /// Pause after a failed accept (out of descriptors, most likely).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a request under way may take once its connection is to end.
@@ -186,23 +183,12 @@ impl Drop for Server {
 
 fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
     let listener = || -> io::Result<_> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // A restart must not wait for old connections to time out.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = TcpListener::from_std(socket.into())?;
+        let listener = bind_tcp(address)?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         Ok((listener.local_addr()?, listener))
     };
-    listener().map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::InUse { address },
-        io::ErrorKind::PermissionDenied => StartError::NotAllowed { address },
-        _ => StartError::Listen { address, source },
-    })
+    listener().map_err(|source| StartError::listen(address, source))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell's clock, handed on as an argument")]

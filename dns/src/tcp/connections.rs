@@ -117,8 +117,8 @@ impl Drop for Place {
     }
 }
 
-/// One IPv6 client has a /64 to choose its address from.
-fn client_key(ip: IpAddr) -> IpAddr {
+/// Whom limits count as one: an IPv6 client has a /64 to choose its address from.
+pub(crate) fn client_key(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => {
