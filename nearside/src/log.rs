@@ -19,19 +19,26 @@ pub(crate) fn install() {
         .init();
 }
 
-/// Prints `error: outermost: cause: ...` once.
+/// Prints `error: outermost: cause: ...` once, and every `help:` of the chain after it.
 pub(crate) fn print_chain(error: &anyhow::Error) {
-    let mut text = format!("error: {error}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
+    to_stderr(&chain(error));
+}
+
+fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::from("error");
+    let mut helps = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string().replace("; help: ", "\n  help: ");
+        let (what, help) = text.split_at(text.find("\n  help: ").unwrap_or(text.len()));
+        if !said.ends_with(what) {
+            said.push_str(": ");
+            said.push_str(what);
         }
-        cause = inner.source();
+        if !helps.ends_with(help) {
+            helps.push_str(help);
+        }
     }
-    to_stderr(&text.replace("; help: ", "\n  help: "));
+    said + &helps
 }
 
 /// A line for people. A closed stderr is not worth dying for.
@@ -42,4 +49,23 @@ pub(crate) fn to_stderr(text: &str) {
 /// A line of data. A closed pipe ends the output quietly, as in `| head`.
 pub(crate) fn to_stdout(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn help_comes_after_every_cause() {
+        let inner = std::io::Error::other("refused");
+        let error = Err::<(), _>(inner).context("cannot reach `a`\n  help: start it");
+        assert_eq!(
+            chain(&error.unwrap_err()),
+            "error: cannot reach `a`: refused\n  help: start it"
+        );
+        let error = anyhow::anyhow!("`a` is in use; help: take b").context("cannot start DNS");
+        assert_eq!(chain(&error), "error: cannot start DNS: `a` is in use\n  help: take b");
+    }
 }
