@@ -35,7 +35,7 @@ pub(crate) fn target(rewrite: &PathRewrite, at: &Location<'_>) -> String {
 
 fn path(rewrite: &PathRewrite, at: &Location<'_>) -> String {
     match rewrite {
-        PathRewrite::ReplaceFull(full) => rooted(full),
+        PathRewrite::ReplaceFull(full) | PathRewrite::ReplaceCaptures(full) => rooted(full),
         PathRewrite::ReplacePrefix(prefix) => {
             let rest = at.path.get(at.matched_octets..).unwrap_or_default();
             if rest.is_empty() {

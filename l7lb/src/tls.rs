@@ -6,12 +6,12 @@
 //! a server name, or with one that no document names, gets the certificate of a listener for every
 //! host, and where there is none the handshake is refused (`access_denied`). Keys never appear in messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use model::gateway::{GatewayObjects, HostPattern, ListenerProtocol, Meta, TlsSecret};
+use model::gateway::{GatewayObjects, HostPattern, ListenerProtocol, Meta, Secret};
 use model::name::ObjectRef;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -52,8 +52,7 @@ pub(crate) struct Certificates {
 /// A Secret as parsed, with what it was parsed from.
 #[derive(Clone)]
 struct Loaded {
-    certificate_pem: Arc<[u8]>,
-    key_pem: Arc<[u8]>,
+    data: BTreeMap<Arc<str>, Arc<[u8]>>,
     key: Arc<CertifiedKey>,
 }
 
@@ -74,15 +73,15 @@ impl Certificates {
         before: &Self,
         warnings: &mut Vec<Warning>,
     ) -> Self {
-        let secrets = objects.tls_secrets.iter().map(|one| (&one.meta.object, one)).collect();
+        let secrets = objects.secrets.iter().map(|one| (&one.meta.object, one)).collect();
         let mut loader = Loader { secrets, before, warnings, loaded: HashMap::new() };
         let mut certificates = Self::default();
         for gateway in &objects.gateways {
             let https = |l: &&model::gateway::Listener| l.protocol == ListenerProtocol::Https;
             for listener in gateway.listeners.iter().filter(https) {
                 // The first usable one; a second key type beside it comes with the next issue.
-                let mut refs = listener.certificates.iter();
-                let key = refs.find_map(|secret| loader.load(&gateway.meta, secret));
+                let mut refs = listener.tls.iter().flat_map(|tls| &tls.certificates);
+                let key = refs.find_map(|secret| loader.load(&gateway.meta, &secret.object));
                 if let Some(key) = key {
                     certificates.file(listener.hostname.as_ref(), key);
                 }
@@ -138,7 +137,7 @@ impl Certificates {
 }
 
 struct Loader<'a> {
-    secrets: HashMap<&'a ObjectRef, &'a TlsSecret>,
+    secrets: HashMap<&'a ObjectRef, &'a Secret>,
     before: &'a Certificates,
     warnings: &'a mut Vec<Warning>,
     /// Each Secret is parsed once, whatever it is used for; `None` is one without a usable key.
@@ -158,18 +157,12 @@ impl Loader<'_> {
             self.warn(&user.origin, format!("no Secret `{secret}` of type kubernetes.io/tls"));
             return None;
         };
-        let same = |old: &&Loaded| {
-            old.certificate_pem == found.certificate_pem && old.key_pem == found.key_pem
-        };
+        let same = |old: &&Loaded| old.data == found.data;
         let before = self.before.loaded.get(secret).and_then(Option::as_ref);
         let loaded = match before.filter(same) {
             Some(same) => Some(same.clone()),
             None => match parse(found) {
-                Ok(key) => Some(Loaded {
-                    certificate_pem: Arc::clone(&found.certificate_pem),
-                    key_pem: Arc::clone(&found.key_pem),
-                    key: Arc::new(key),
-                }),
+                Ok(key) => Some(Loaded { data: found.data.clone(), key: Arc::new(key) }),
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
                     let cause = cause.unwrap_or_default();
@@ -192,14 +185,15 @@ impl Loader<'_> {
     }
 }
 
-fn parse(secret: &TlsSecret) -> Result<CertifiedKey, CertificateError> {
-    let chain = CertificateDer::pem_slice_iter(&secret.certificate_pem)
+fn parse(secret: &Secret) -> Result<CertifiedKey, CertificateError> {
+    let (certificate, key) = secret.certificate_and_key().ok_or(CertificateError::NoCertificate)?;
+    let chain = CertificateDer::pem_slice_iter(certificate)
         .collect::<Result<Vec<_>, _>>()
         .map_err(CertificateError::Certificate)?;
     if chain.is_empty() {
         return Err(CertificateError::NoCertificate);
     }
-    let key = PrivateKeyDer::from_pem_slice(&secret.key_pem).map_err(|_| CertificateError::Key)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CertificateError::Key)?;
     let signer = ring::sign::any_supported_type(&key).map_err(|_| CertificateError::Key)?;
     let certified = CertifiedKey::new(chain, signer);
     certified.keys_match().map_err(CertificateError::Mismatch)?;

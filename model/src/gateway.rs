@@ -1,19 +1,43 @@
 //! The gateway's own documents, projected to the fields it uses: Ingress, Gateway API, Services,
-//! EndpointSlices and TLS Secrets. The schemas are upstream's.
+//! EndpointSlices, Secrets and ConfigMaps. The schemas are upstream's. A reference is kept as it was
+//! written, also to what does not exist: what that means is decided when objects meet, and said in
+//! the status of whoever refers.
 //!
 //! They stay at the site: nothing here is part of a snapshot, because secrets are among them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::name::{ObjectRef, SiteName};
 
+pub mod filter;
+pub mod ingress;
+pub mod listener;
+pub mod route;
+pub mod settings;
+
+pub use filter::{
+    Cors, HeaderEdit, HttpFilter, Mirror, PathRewrite, SessionCarrier, SessionPersistence,
+};
+pub use ingress::{Ingress, IngressBackend, IngressPath, IngressTls};
+pub use listener::{
+    BackendTlsPolicy, ClientValidation, ConfigMap, Gateway, GatewayClass, GrantFrom, GrantTo,
+    IngressClass, LabelExpression, LabelOperator, LabelSelector, Listener, ListenerProtocol,
+    ListenerSet, ListenerTls, Namespace, NamespaceFilter, ReferenceGrant, SubjectAltName, TlsMode,
+};
+pub use route::{
+    BackendTarget, GrpcMatch, GrpcRoute, GrpcRule, HttpMatch, HttpRoute, HttpRule, ParentKind,
+    ParentRef, PathMatch, Retry, RouteBackend, StreamRoute, StreamRule, ValueMatch,
+};
+pub use settings::{HttpPolicy, HttpSettings};
+
 /// The label that binds an object in a shared directory to one site; without it, every site has it.
 pub const SITE_LABEL: &str = "nearside.dev/site";
 
 /// What every object carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// Namespace and name.
     pub object: ObjectRef,
@@ -21,6 +45,8 @@ pub struct Meta {
     pub site: Option<SiteName>,
     /// `metadata.creationTimestamp` in seconds since the epoch, 0 when absent (for precedence).
     pub created_s: i64,
+    /// `metadata.generation`, 0 when absent (for `observedGeneration`).
+    pub generation: i64,
     /// `file:line` of the document, for messages.
     pub origin: Arc<str>,
 }
@@ -28,18 +54,42 @@ pub struct Meta {
 /// Everything a gateway is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GatewayObjects {
+    /// `networking.k8s.io/v1` IngressClass.
+    pub ingress_classes: Vec<IngressClass>,
     /// `networking.k8s.io/v1` Ingress.
     pub ingresses: Vec<Ingress>,
-    /// `gateway.networking.k8s.io/v1` Gateway.
+    /// `gateway.networking.k8s.io` GatewayClass.
+    pub gateway_classes: Vec<GatewayClass>,
+    /// `gateway.networking.k8s.io` Gateway.
     pub gateways: Vec<Gateway>,
-    /// `gateway.networking.k8s.io/v1` HTTPRoute.
+    /// `gateway.networking.k8s.io` ListenerSet.
+    pub listener_sets: Vec<ListenerSet>,
+    /// `gateway.networking.k8s.io` HTTPRoute.
     pub http_routes: Vec<HttpRoute>,
+    /// `gateway.networking.k8s.io` GRPCRoute.
+    pub grpc_routes: Vec<GrpcRoute>,
+    /// `gateway.networking.k8s.io` TLSRoute.
+    pub tls_routes: Vec<StreamRoute>,
+    /// `gateway.networking.k8s.io` TCPRoute.
+    pub tcp_routes: Vec<StreamRoute>,
+    /// `gateway.networking.k8s.io` UDPRoute.
+    pub udp_routes: Vec<StreamRoute>,
+    /// `gateway.networking.k8s.io` ReferenceGrant.
+    pub reference_grants: Vec<ReferenceGrant>,
+    /// `gateway.networking.k8s.io` BackendTLSPolicy.
+    pub backend_tls_policies: Vec<BackendTlsPolicy>,
+    /// `nearside.dev` HttpPolicy.
+    pub http_policies: Vec<HttpPolicy>,
     /// `v1` Service.
     pub services: Vec<Service>,
     /// `discovery.k8s.io/v1` EndpointSlice.
     pub endpoint_slices: Vec<EndpointSlice>,
-    /// `v1` Secret of type `kubernetes.io/tls`.
-    pub tls_secrets: Vec<TlsSecret>,
+    /// `v1` Secret.
+    pub secrets: Vec<Secret>,
+    /// `v1` ConfigMap.
+    pub config_maps: Vec<ConfigMap>,
+    /// `v1` Namespace.
+    pub namespaces: Vec<Namespace>,
 }
 
 impl GatewayObjects {
@@ -51,12 +101,24 @@ impl GatewayObjects {
             all.iter().filter(mine).cloned().collect()
         }
         Self {
+            ingress_classes: keep(&self.ingress_classes, site, |o| &o.meta),
             ingresses: keep(&self.ingresses, site, |o| &o.meta),
+            gateway_classes: keep(&self.gateway_classes, site, |o| &o.meta),
             gateways: keep(&self.gateways, site, |o| &o.meta),
+            listener_sets: keep(&self.listener_sets, site, |o| &o.meta),
             http_routes: keep(&self.http_routes, site, |o| &o.meta),
+            grpc_routes: keep(&self.grpc_routes, site, |o| &o.meta),
+            tls_routes: keep(&self.tls_routes, site, |o| &o.meta),
+            tcp_routes: keep(&self.tcp_routes, site, |o| &o.meta),
+            udp_routes: keep(&self.udp_routes, site, |o| &o.meta),
+            reference_grants: keep(&self.reference_grants, site, |o| &o.meta),
+            backend_tls_policies: keep(&self.backend_tls_policies, site, |o| &o.meta),
+            http_policies: keep(&self.http_policies, site, |o| &o.meta),
             services: keep(&self.services, site, |o| &o.meta),
             endpoint_slices: keep(&self.endpoint_slices, site, |o| &o.meta),
-            tls_secrets: keep(&self.tls_secrets, site, |o| &o.meta),
+            secrets: keep(&self.secrets, site, |o| &o.meta),
+            config_maps: keep(&self.config_maps, site, |o| &o.meta),
+            namespaces: keep(&self.namespaces, site, |o| &o.meta),
         }
     }
 }
@@ -70,41 +132,6 @@ pub enum HostPattern {
     Suffix(Arc<str>),
 }
 
-/// An Ingress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ingress {
-    /// Metadata.
-    pub meta: Meta,
-    /// `spec.ingressClassName`.
-    pub class: Option<Arc<str>>,
-    /// `spec.defaultBackend`.
-    pub default_backend: Option<IngressBackend>,
-    /// `spec.tls`.
-    pub tls: Vec<IngressTls>,
-    /// `spec.rules[].http.paths[]`, flattened in document order.
-    pub paths: Vec<IngressPath>,
-}
-
-/// One host and path of an Ingress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngressPath {
-    /// `None` matches every host. A wildcard covers exactly one label (Ingress semantics).
-    pub host: Option<HostPattern>,
-    /// The path.
-    pub path: PathMatch,
-    /// Where it goes.
-    pub backend: IngressBackend,
-}
-
-/// `backend.service` of an Ingress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngressBackend {
-    /// The Service.
-    pub service: ObjectRef,
-    /// Its port.
-    pub port: PortRef,
-}
-
 /// A Service port by number or name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PortRef {
@@ -114,180 +141,32 @@ pub enum PortRef {
     Name(Arc<str>),
 }
 
-/// `spec.tls[]` of an Ingress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngressTls {
-    /// SNI names; empty means the Ingress's hosts.
-    pub hosts: Vec<HostPattern>,
-    /// The Secret.
-    pub secret: ObjectRef,
-}
-
-/// A path match.
+/// A reference to an object by group, kind, namespace and name, whether or not it exists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum PathMatch {
-    /// Equal.
-    Exact(Arc<str>),
-    /// Equal or below, by whole elements (`/a` matches `/a` and `/a/b`, not `/ab`).
-    Prefix(Arc<str>),
-}
-
-/// A Gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gateway {
-    /// Metadata.
-    pub meta: Meta,
-    /// `spec.gatewayClassName`.
-    pub class: Arc<str>,
-    /// `spec.listeners`.
-    pub listeners: Vec<Listener>,
-}
-
-/// A listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// Section name.
-    pub name: Arc<str>,
-    /// Port.
-    pub port: u16,
-    /// HTTP or HTTPS (terminating).
-    pub protocol: ListenerProtocol,
-    /// `None` matches every host.
-    pub hostname: Option<HostPattern>,
-    /// `tls.certificateRefs`.
-    pub certificates: Vec<ObjectRef>,
-    /// `allowedRoutes.namespaces.from: All` (otherwise the Gateway's own namespace only).
-    pub all_namespaces: bool,
-}
-
-/// What a listener speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ListenerProtocol {
-    /// HTTP/1.1 and h2c.
-    Http,
-    /// TLS terminated here, HTTP/1.1 and HTTP/2 by ALPN.
-    Https,
-}
-
-/// An HTTPRoute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpRoute {
-    /// Metadata.
-    pub meta: Meta,
-    /// `spec.parentRefs` that name a Gateway.
-    pub parents: Vec<ParentRef>,
-    /// `spec.hostnames`; empty matches every host of the listener.
-    pub hostnames: Vec<HostPattern>,
-    /// `spec.rules`.
-    pub rules: Vec<HttpRule>,
-}
-
-/// A reference to a Gateway's listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParentRef {
-    /// The Gateway.
-    pub gateway: ObjectRef,
-    /// `sectionName`.
-    pub section: Option<Arc<str>>,
-    /// `port`.
-    pub port: Option<u16>,
-}
-
-/// One rule of an HTTPRoute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpRule {
-    /// Any of these; never empty (the default match is prefix `/`).
-    pub matches: Vec<HttpMatch>,
-    /// Filters in document order.
-    pub filters: Vec<HttpFilter>,
-    /// Weighted backends; empty answers 500 unless a filter answers.
-    pub backends: Vec<WeightedBackend>,
-    /// `timeouts.request` in milliseconds; 0 means no timeout.
-    pub request_timeout_ms: Option<u32>,
-    /// `timeouts.backendRequest` in milliseconds; 0 means no timeout.
-    pub backend_timeout_ms: Option<u32>,
-}
-
-/// One match: all of it must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpMatch {
-    /// Path.
-    pub path: PathMatch,
-    /// Method, upper case.
-    pub method: Option<Arc<str>>,
-    /// Headers: lower-case name, exact value.
-    pub headers: Vec<(Arc<str>, Arc<str>)>,
-    /// Query parameters: name, exact value.
-    pub query: Vec<(Arc<str>, Arc<str>)>,
-}
-
-/// Filters of the first slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HttpFilter {
-    /// `RequestHeaderModifier`.
-    ModifyRequestHeaders(HeaderEdit),
-    /// `ResponseHeaderModifier`.
-    ModifyResponseHeaders(HeaderEdit),
-    /// `RequestRedirect`.
-    Redirect {
-        /// Scheme, when changed.
-        scheme: Option<Arc<str>>,
-        /// Host, when changed.
-        hostname: Option<Arc<str>>,
-        /// Port, when changed.
-        port: Option<u16>,
-        /// Path, when changed.
-        path: Option<PathRewrite>,
-        /// 301 or 302 (303, 307, 308 as extensions).
-        status: u16,
-    },
-    /// `URLRewrite`.
-    Rewrite {
-        /// Host header, when changed.
-        hostname: Option<Arc<str>>,
-        /// Path, when changed.
-        path: Option<PathRewrite>,
-    },
-}
-
-/// How a path is changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathRewrite {
-    /// The whole path.
-    ReplaceFull(Arc<str>),
-    /// The matched prefix.
-    ReplacePrefix(Arc<str>),
-}
-
-/// Header changes, applied set, add, remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeaderEdit {
-    /// Set.
-    pub set: Vec<(Arc<str>, Arc<str>)>,
-    /// Add.
-    pub add: Vec<(Arc<str>, Arc<str>)>,
-    /// Remove.
-    pub remove: Vec<Arc<str>>,
-}
-
-/// A backend with its weight.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WeightedBackend {
-    /// The Service.
-    pub service: ObjectRef,
-    /// Its port.
-    pub port: u16,
-    /// 0..=1,000,000, default 1.
-    pub weight: u32,
+pub struct Reference {
+    /// API group; empty is the core group.
+    pub group: Arc<str>,
+    /// Kind.
+    pub kind: Arc<str>,
+    /// Namespace (the referrer's own when none was written) and name.
+    pub object: ObjectRef,
 }
 
 /// A Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
     /// Metadata.
     pub meta: Meta,
     /// Its ports.
     pub ports: Vec<ServicePort>,
+    /// `spec.type: ExternalName`: the name.
+    pub external_name: Option<Arc<str>>,
+    /// `spec.internalTrafficPolicy: Local`: endpoints of the gateway's own node only.
+    pub is_local: bool,
+    /// `spec.trafficDistribution`, or the annotations `service.kubernetes.io/topology-mode`.
+    pub distribution: Option<Arc<str>>,
+    /// The annotation `topologyKeys` of SuperEdge and OpenYurt, in order.
+    pub topology_keys: Vec<Arc<str>>,
 }
 
 /// A port of a Service.
@@ -329,21 +208,49 @@ pub struct Endpoint {
     pub zone: Option<Arc<str>>,
     /// `nodeName`.
     pub node: Option<Arc<str>>,
+    /// `hints.forZones`.
+    pub for_zones: Vec<Arc<str>>,
+    /// `hints.forNodes`.
+    pub for_nodes: Vec<Arc<str>>,
 }
 
-/// A TLS Secret. Its `Debug` never shows the key.
+/// A Secret. Its `Debug` never shows a value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TlsSecret {
+pub struct Secret {
     /// Metadata.
     pub meta: Meta,
-    /// `tls.crt`, PEM.
-    pub certificate_pem: Arc<[u8]>,
-    /// `tls.key`, PEM.
-    pub key_pem: Arc<[u8]>,
+    /// `type`.
+    pub kind: Arc<str>,
+    /// `data` decoded, `stringData` over it.
+    pub data: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
-impl fmt::Debug for TlsSecret {
+impl Secret {
+    /// The type of Secrets with a certificate and its key.
+    pub const TLS: &'static str = "kubernetes.io/tls";
+
+    /// A Secret of type [`Secret::TLS`], both in PEM.
+    #[must_use]
+    pub fn tls(meta: Meta, certificate_pem: &[u8], key_pem: &[u8]) -> Self {
+        let data = [("tls.crt".into(), certificate_pem.into()), ("tls.key".into(), key_pem.into())];
+        Self { meta, kind: Self::TLS.into(), data: data.into() }
+    }
+
+    /// `tls.crt` and `tls.key`, when it has both.
+    #[must_use]
+    pub fn certificate_and_key(&self) -> Option<(&[u8], &[u8])> {
+        Some((self.data.get("tls.crt")?, self.data.get("tls.key")?))
+    }
+}
+
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsSecret").field("meta", &self.meta).finish_non_exhaustive()
+        let Self { meta, kind, data } = self;
+        let keys: Vec<_> = data.keys().collect();
+        f.debug_struct("Secret")
+            .field("meta", meta)
+            .field("kind", kind)
+            .field("keys", &keys)
+            .finish_non_exhaustive()
     }
 }

@@ -297,7 +297,7 @@ pub fn object_name(text: &str) -> Result<(), NameError> {
 }
 
 /// `namespace/name` of a document, unique within its kind.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// The namespace (tenant); empty for cluster-scoped kinds.
     pub namespace: Arc<str>,

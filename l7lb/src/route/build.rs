@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use model::gateway::{
     Gateway, GatewayObjects, HostPattern, HttpFilter, HttpMatch, HttpRoute, HttpRule, Ingress,
-    IngressBackend, Listener, ListenerProtocol, Meta, ParentRef, PathMatch, PortRef,
+    IngressBackend, Listener, ListenerProtocol, Meta, NamespaceFilter, ParentRef, PathMatch,
+    PortRef, ValueMatch,
 };
 use model::name::ObjectRef;
 
@@ -32,11 +33,11 @@ pub(crate) fn build(
     let mut builder = Builder { clusters, warnings, rules: Vec::new(), entries: Vec::new() };
     let mut table = RouteTable {
         http: SchemeTable {
-            listeners: listener_names(&objects.gateways, ListenerProtocol::Http),
+            listeners: listener_names(&objects.gateways, &ListenerProtocol::Http),
             ..SchemeTable::default()
         },
         https: SchemeTable {
-            listeners: listener_names(&objects.gateways, ListenerProtocol::Https),
+            listeners: listener_names(&objects.gateways, &ListenerProtocol::Https),
             ..SchemeTable::default()
         },
         rules: Vec::new(),
@@ -116,7 +117,7 @@ impl Entry {
 impl HostRoutes {
     fn file(&mut self, path: &PathMatch, candidate: Candidate) {
         let bucket = match path {
-            PathMatch::Exact(exact) => {
+            PathMatch::Exact(exact) | PathMatch::Regex(exact) => {
                 self.exact.entry(Box::from(&*path::normalise(exact))).or_default()
             }
             PathMatch::Prefix(prefix) => {
@@ -130,11 +131,11 @@ impl HostRoutes {
     }
 }
 
-fn listener_names(gateways: &[Gateway], protocol: ListenerProtocol) -> ListenerNames {
+fn listener_names(gateways: &[Gateway], protocol: &ListenerProtocol) -> ListenerNames {
     let mut names = ListenerNames::default();
     let mut next = 0;
     let all = gateways.iter().flat_map(|gateway| &gateway.listeners);
-    for listener in all.filter(|listener| listener.protocol == protocol) {
+    for listener in all.filter(|listener| listener.protocol == *protocol) {
         let slot = match &listener.hostname {
             Some(HostPattern::Exact(name)) => names.exact.entry(Box::from(&**name)).or_insert(next),
             Some(HostPattern::Suffix(name)) => {
@@ -260,6 +261,7 @@ impl Builder<'_> {
                     let (names, on_http) = match listener.protocol {
                         ListenerProtocol::Http => (&table.http.listeners, true),
                         ListenerProtocol::Https => (&table.https.listeners, false),
+                        _ => continue,
                     };
                     let id = names.id(listener.hostname.as_ref()).unwrap_or(EVERY_LISTENER);
                     self.entries.push(Entry {
@@ -286,9 +288,9 @@ impl Builder<'_> {
     ) -> Vec<(&'g Listener, Option<HostPattern>)> {
         let mut attached: Vec<(&Listener, Option<HostPattern>)> = Vec::new();
         for parent in &route.parents {
-            let Some(gateway) = gateways.iter().find(|g| g.meta.object == parent.gateway) else {
+            let Some(gateway) = gateways.iter().find(|g| g.meta.object == parent.object) else {
                 let text =
-                    format!("no Gateway `{}`; HTTPRoute is not attached to it", parent.gateway);
+                    format!("no Gateway `{}`; HTTPRoute is not attached to it", parent.object);
                 self.warn(&route.meta, text);
                 continue;
             };
@@ -311,8 +313,8 @@ impl Builder<'_> {
     fn http_rule(&mut self, route: &HttpRoute, place: usize, rule: &HttpRule) -> u32 {
         let mut shares = Vec::new();
         for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
-            let port = PortRef::Number(backend.port);
-            let target = self.target(&route.meta, &backend.service, &port);
+            let port = PortRef::Number(backend.target.port.unwrap_or(0));
+            let target = self.target(&route.meta, &backend.target.object, &port);
             shares.push(Share { target, weight: backend.weight });
         }
         let mut built = Rule {
@@ -342,6 +344,7 @@ impl Builder<'_> {
                     built.rewrite_host = hostname;
                     built.rewrite_path = path;
                 }
+                HttpFilter::Mirror(_) | HttpFilter::Cors(_) | HttpFilter::Extension { .. } => {}
             }
         }
         for name in refused {
@@ -356,16 +359,26 @@ fn candidate(one: &HttpMatch, listener: u32, rule: u32) -> Candidate {
         listener,
         one_label: false,
         method: one.method.clone(),
-        headers: one.headers.clone().into(),
-        query: one.query.clone().into(),
+        headers: exact_values(&one.headers),
+        query: exact_values(&one.query),
         rule,
     }
+}
+
+fn exact_values(matches: &[(Arc<str>, ValueMatch)]) -> Box<[(Arc<str>, Arc<str>)]> {
+    let exact = |(name, value): &(Arc<str>, ValueMatch)| match value {
+        ValueMatch::Exact(value) | ValueMatch::Regex(value) => {
+            (Arc::clone(name), Arc::clone(value))
+        }
+    };
+    matches.iter().map(exact).collect()
 }
 
 fn admits(gateway: &Gateway, listener: &Listener, parent: &ParentRef, route: &HttpRoute) -> bool {
     parent.section.as_ref().is_none_or(|section| *section == listener.name)
         && parent.port.is_none_or(|port| port == listener.port)
-        && (listener.all_namespaces || gateway.meta.object.namespace == route.meta.object.namespace)
+        && (listener.namespaces == NamespaceFilter::All
+            || gateway.meta.object.namespace == route.meta.object.namespace)
 }
 
 /// The hostnames on which a route is served at a listener; none when the two do not meet.

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use http::{HeaderName, HeaderValue};
 use model::gateway::{
     Gateway, GatewayObjects, HostPattern, HttpMatch, HttpRoute, HttpRule, Ingress, IngressBackend,
-    IngressPath, Listener, ListenerProtocol, Meta, ParentRef, PathMatch, PortRef, WeightedBackend,
+    IngressPath, Listener, ListenerProtocol, Meta, NamespaceFilter, ParentKind, ParentRef,
+    PathMatch, PortRef, RouteBackend, ValueMatch,
 };
 use model::name::ObjectRef;
 use proptest::prelude::*;
@@ -16,7 +17,13 @@ use super::*;
 use crate::view::Warning;
 
 fn meta(name: &str, created_s: i64) -> Meta {
-    Meta { object: ObjectRef::new("ns", name), site: None, created_s, origin: "t.yaml:1".into() }
+    Meta {
+        object: ObjectRef::new("ns", name),
+        site: None,
+        created_s,
+        generation: 0,
+        origin: "t.yaml:1".into(),
+    }
 }
 
 fn exact(host: &str) -> HostPattern {
@@ -33,13 +40,14 @@ fn listener(name: &str, hostname: Option<HostPattern>) -> Listener {
         port: 80,
         protocol: ListenerProtocol::Http,
         hostname,
-        certificates: Vec::new(),
-        all_namespaces: false,
+        tls: None,
+        namespaces: NamespaceFilter::Same,
+        kinds: Vec::new(),
     }
 }
 
 fn gateway(listeners: Vec<Listener>) -> Gateway {
-    Gateway { meta: meta("gw", 0), class: "any".into(), listeners }
+    Gateway { meta: meta("gw", 0), class: "any".into(), listeners, ..Gateway::default() }
 }
 
 fn path_match(path: PathMatch) -> HttpMatch {
@@ -54,18 +62,18 @@ fn rule(matches: Vec<HttpMatch>) -> HttpRule {
     HttpRule {
         matches,
         filters: Vec::new(),
-        backends: vec![WeightedBackend {
-            service: ObjectRef::new("ns", "svc"),
-            port: 80,
-            weight: 1,
-        }],
-        request_timeout_ms: None,
-        backend_timeout_ms: None,
+        backends: vec![RouteBackend::service(ObjectRef::new("ns", "svc"), 80, 1)],
+        ..HttpRule::default()
     }
 }
 
 fn route(name: &str, created_s: i64, hosts: Vec<HostPattern>, rules: Vec<HttpRule>) -> HttpRoute {
-    let parent = ParentRef { gateway: ObjectRef::new("ns", "gw"), section: None, port: None };
+    let parent = ParentRef {
+        kind: ParentKind::Gateway,
+        object: ObjectRef::new("ns", "gw"),
+        section: None,
+        port: None,
+    };
     HttpRoute { meta: meta(name, created_s), parents: vec![parent], hostnames: hosts, rules }
 }
 
@@ -77,6 +85,7 @@ fn ingress(name: &str, paths: Vec<(Option<HostPattern>, PathMatch)>) -> Ingress 
         default_backend: None,
         tls: Vec::new(),
         paths: paths.into_iter().map(path).collect(),
+        ..Ingress::default()
     }
 }
 
@@ -182,7 +191,7 @@ fn method_then_headers_then_query_then_age_then_name_then_place() {
         change(&mut one);
         rule(vec![one])
     };
-    let pair = |name: &str, value: &str| (name.into(), value.into());
+    let pair = |name: &str, value: &str| (name.into(), ValueMatch::Exact(value.into()));
     let objects = GatewayObjects {
         gateways: vec![gateway(vec![listener("http", None)])],
         http_routes: vec![
@@ -302,9 +311,9 @@ fn hostnames_of_route_and_listener_meet_in_the_narrower_one() {
 #[test]
 fn what_cannot_be_used_is_named_and_the_rest_stays() {
     let mut elsewhere = route("elsewhere", 0, Vec::new(), vec![rule(vec![prefix("/e")])]);
-    elsewhere.parents[0].gateway = ObjectRef::new("ns", "missing");
+    elsewhere.parents[0].object = ObjectRef::new("ns", "missing");
     let mut foreign = route("foreign", 0, Vec::new(), vec![rule(vec![prefix("/f")])]);
-    foreign.rules[0].backends[0].service = ObjectRef::new("other", "svc");
+    foreign.rules[0].backends[0].target.object = ObjectRef::new("other", "svc");
     let mut nowhere = ingress("nowhere", vec![(None, PathMatch::Prefix("/n".into()))]);
     nowhere.paths[0].backend = backend("missing");
     let (table, warnings) = build_table(&GatewayObjects {
@@ -363,7 +372,7 @@ fn namespaces_and_ports_of_parents_are_kept() {
         ..GatewayObjects::default()
     };
     assert_eq!(ask(&build_table(&objects).0, "GET http://h/", &[]), None);
-    objects.gateways[0].listeners[0].all_namespaces = true;
+    objects.gateways[0].listeners[0].namespaces = NamespaceFilter::All;
     let found = ask(&build_table(&objects).0, "GET http://h/", &[]);
     assert_eq!(found, Some(("httproute/tenant/r#0".to_owned(), 0)));
 }
@@ -400,7 +409,9 @@ fn oracle(rows: &[Row], host: &str, path: &str, method: &str, headers: usize) ->
         None => Some((0, 0)),
     };
     let path_rank = |pattern: &PathMatch| match pattern {
-        PathMatch::Exact(exact) => (**exact == *path).then_some((1, exact.len())),
+        PathMatch::Exact(exact) | PathMatch::Regex(exact) => {
+            (**exact == *path).then_some((1, exact.len()))
+        }
         PathMatch::Prefix(prefix) => {
             let bare = prefix.trim_end_matches('/');
             (path == bare || path.starts_with(&format!("{bare}/"))).then_some((0, bare.len()))
@@ -436,7 +447,7 @@ proptest! {
             let (host, path, method, count, age) = row.clone();
             let mut one = path_match(path);
             one.method = method.map(Into::into);
-            one.headers = names[..count].iter().map(|name| ((*name).into(), "1".into())).collect();
+            one.headers = names[..count].iter().map(|name| ((*name).into(), ValueMatch::Exact("1".into()))).collect();
             route(&format!("r{at:02}"), age, host.into_iter().collect(), vec![rule(vec![one])])
         };
         let objects = GatewayObjects {

@@ -1,6 +1,8 @@
 //! Which certificate a name gets, and what is quarantined.
 
-use model::gateway::{Gateway, Ingress, IngressTls, Listener};
+use model::gateway::{
+    Gateway, Ingress, IngressTls, Listener, ListenerTls, NamespaceFilter, Reference,
+};
 
 use super::*;
 
@@ -9,17 +11,15 @@ fn meta(namespace: &str, name: &str) -> Meta {
         object: ObjectRef::new(namespace, name),
         site: None,
         created_s: 0,
+        generation: 0,
         origin: format!("{name}.yaml:1").into(),
     }
 }
 
-fn secret(name: &str) -> TlsSecret {
+fn secret(name: &str) -> Secret {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    TlsSecret {
-        meta: meta("ns", name),
-        certificate_pem: made.cert.pem().into_bytes().into(),
-        key_pem: made.signing_key.serialize_pem().into_bytes().into(),
-    }
+    let key = made.signing_key.serialize_pem();
+    Secret::tls(meta("ns", name), made.cert.pem().as_bytes(), key.as_bytes())
 }
 
 fn listener(hostname: Option<HostPattern>, secrets: &[ObjectRef]) -> Listener {
@@ -28,8 +28,15 @@ fn listener(hostname: Option<HostPattern>, secrets: &[ObjectRef]) -> Listener {
         port: 443,
         protocol: ListenerProtocol::Https,
         hostname,
-        certificates: secrets.to_vec(),
-        all_namespaces: false,
+        tls: Some(ListenerTls {
+            certificates: secrets
+                .iter()
+                .map(|secret| Reference::new("", "Secret", secret.clone()))
+                .collect(),
+            ..ListenerTls::default()
+        }),
+        namespaces: NamespaceFilter::Same,
+        kinds: Vec::new(),
     }
 }
 
@@ -37,10 +44,15 @@ fn own(name: &str) -> ObjectRef {
     ObjectRef::new("ns", name)
 }
 
-fn world(listeners: Vec<Listener>, tls_secrets: Vec<TlsSecret>) -> GatewayObjects {
+fn world(listeners: Vec<Listener>, secrets: Vec<Secret>) -> GatewayObjects {
     GatewayObjects {
-        gateways: vec![Gateway { meta: meta("ns", "gw"), class: "c".into(), listeners }],
-        tls_secrets,
+        gateways: vec![Gateway {
+            meta: meta("ns", "gw"),
+            class: "c".into(),
+            listeners,
+            ..Gateway::default()
+        }],
+        secrets,
         ..GatewayObjects::default()
     }
 }
@@ -65,19 +77,17 @@ fn exact_names_beat_wildcards_and_those_the_default() {
     );
     objects.ingresses.push(Ingress {
         meta: meta("ns", "ingress"),
-        class: None,
-        default_backend: None,
         tls: vec![IngressTls {
             hosts: vec![HostPattern::Exact("x.a.example".into())],
             secret: own("one"),
         }],
-        paths: Vec::new(),
+        ..Ingress::default()
     });
     let (certificates, warnings) = compile(&objects);
     assert_eq!(warnings, [""; 0]);
     let check = |name: Option<&str>, secret: &str| {
-        let expected = objects.tls_secrets.iter().find(|one| &*one.meta.object.name == secret);
-        let expected = CertificateDer::from_pem_slice(&expected.unwrap().certificate_pem).unwrap();
+        let expected = objects.secrets.iter().find(|one| &*one.meta.object.name == secret);
+        let expected = CertificateDer::from_pem_slice(&expected.unwrap().data["tls.crt"]).unwrap();
         assert_eq!(certificates.find(name).unwrap().cert, [expected], "{name:?}");
     };
     check(Some("x.a.example"), "one");
@@ -99,9 +109,14 @@ fn without_a_default_an_unknown_name_gets_nothing() {
 #[test]
 fn a_bad_secret_is_quarantined_and_its_key_never_shown() {
     let host = |name: &str| Some(HostPattern::Exact(name.into()));
-    let empty = TlsSecret { certificate_pem: Arc::from(&b""[..]), ..secret("empty") };
-    let broken = TlsSecret { key_pem: Arc::from(&b"hunter2"[..]), ..secret("broken") };
-    let mixed = TlsSecret { key_pem: secret("other").key_pem, ..secret("mixed") };
+    let with = |name: &str, key: &str, value: Arc<[u8]>| {
+        let mut secret = secret(name);
+        secret.data.insert(key.into(), value);
+        secret
+    };
+    let empty = with("empty", "tls.crt", Arc::from(&b""[..]));
+    let broken = with("broken", "tls.key", Arc::from(&b"hunter2"[..]));
+    let mixed = with("mixed", "tls.key", secret("other").data["tls.key"].clone());
     let objects = world(
         vec![
             listener(host("empty"), &[own("empty")]),
@@ -137,7 +152,7 @@ fn a_reload_parses_only_what_has_changed() {
     let listeners = vec![listener(host("a"), &[own("a")]), listener(host("b"), &[own("b")])];
     let mut objects = world(listeners, vec![secret("a"), secret("b")]);
     let (before, _) = compile(&objects);
-    objects.tls_secrets[1] = secret("b");
+    objects.secrets[1] = secret("b");
     let after = Certificates::compile(&objects, &before, &mut Vec::new());
     let same =
         |name| Arc::ptr_eq(before.find(Some(name)).unwrap(), after.find(Some(name)).unwrap());

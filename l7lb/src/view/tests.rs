@@ -6,7 +6,7 @@ use super::*;
 
 fn meta(name: &str) -> Meta {
     let object = ObjectRef::new("ns", name);
-    Meta { object, site: None, created_s: 0, origin: "t.yaml:1".into() }
+    Meta { object, site: None, created_s: 0, generation: 0, origin: "t.yaml:1".into() }
 }
 
 fn service(name: &str, ports: &[(Option<&str>, u16)]) -> Service {
@@ -15,7 +15,7 @@ fn service(name: &str, ports: &[(Option<&str>, u16)]) -> Service {
         port: *port,
         app_protocol: None,
     };
-    Service { meta: meta(name), ports: ports.iter().map(port).collect() }
+    Service { meta: meta(name), ports: ports.iter().map(port).collect(), ..Service::default() }
 }
 
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ fn slice(service: &str, port: (Option<&str>, u16), endpoints: &[(&str, State)]) 
         terminating: matches!(state, State::Leaving),
         zone: None,
         node: None,
+        for_zones: Vec::new(),
+        for_nodes: Vec::new(),
     };
     EndpointSlice {
         meta: meta(&format!("{service}-slice")),

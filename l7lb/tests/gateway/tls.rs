@@ -54,7 +54,7 @@ async fn names_get_their_certificates_and_requests_their_scheme() {
     let mut objects = hello(&[origin.address]);
     let (one, one_der) = secret("one", &["a.example"]);
     let (wild, wild_der) = secret("wild", &["*.b.example"]);
-    objects.tls_secrets.extend([one, wild]);
+    objects.secrets.extend([one, wild]);
     objects.ingresses[0].tls = vec![
         ingress_tls(vec![exact("a.example")], "one"),
         ingress_tls(vec![suffix("b.example")], "wild"),
@@ -79,7 +79,7 @@ async fn http_2_is_chosen_by_alpn() {
     let origin = Origin::start("one").await;
     let mut objects = hello(&[origin.address]);
     let (one, der) = secret("one", &["a.example"]);
-    objects.tls_secrets.push(one);
+    objects.secrets.push(one);
     objects.ingresses[0].tls = vec![ingress_tls(vec![exact("a.example")], "one")];
     let (world, https) = start_tls(&objects);
     let stream = connect(https, "a.example", &[der], &["h2", "http/1.1"]).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_new_secret_is_served_to_the_next_client_and_cuts_nobody() {
     let mut objects = hello(&[origin.address]);
     let (old, old_der) = secret("one", &["a.example"]);
     let (new, new_der) = secret("one", &["a.example"]);
-    objects.tls_secrets.push(old);
+    objects.secrets.push(old);
     objects.ingresses[0].tls = vec![ingress_tls(vec![exact("a.example")], "one")];
     let (world, https) = start_tls(&objects);
     let roots = [old_der.clone(), new_der.clone()];
@@ -107,14 +107,14 @@ async fn a_new_secret_is_served_to_the_next_client_and_cuts_nobody() {
     assert_eq!(served(&stream), old_der);
     let mut before = Http1::over(stream);
     assert_eq!(before.get("a.example", "/").await.unwrap().status, 200);
-    objects.tls_secrets = vec![new];
+    objects.secrets = vec![new];
     assert_eq!(world.gateway.reload(&objects), []);
     let stream = connect(https, "a.example", &roots, &[]).await.unwrap();
     assert_eq!(served(&stream), new_der);
     assert_eq!(Http1::over(stream).get("a.example", "/").await.unwrap().status, 200);
     assert_eq!(before.get("a.example", "/").await.unwrap().status, 200);
     // A broken Secret is named at each reload, and the certificate before it is served.
-    objects.tls_secrets[0].key_pem = b"broken".as_slice().into();
+    objects.secrets[0].data.insert("tls.key".into(), b"broken".as_slice().into());
     for _ in 0..2 {
         let warnings = world.gateway.reload(&objects);
         assert_eq!(
@@ -127,7 +127,7 @@ async fn a_new_secret_is_served_to_the_next_client_and_cuts_nobody() {
         assert_eq!(served(&stream), new_der);
     }
     // A Secret that is gone takes its certificate with it.
-    objects.tls_secrets.clear();
+    objects.secrets.clear();
     assert_eq!(world.gateway.reload(&objects).len(), 1);
     assert!(connect(https, "a.example", &roots, &[]).await.is_err());
     assert_eq!(before.get("a.example", "/").await.unwrap().status, 200);
@@ -150,7 +150,7 @@ async fn a_host_with_another_certificate_is_misdirected() {
     let mut objects = hello(&[origin.address]);
     let (one, one_der) = secret("one", &["a.example"]);
     let (wild, wild_der) = secret("wild", &["*.b.example"]);
-    objects.tls_secrets.extend([one, wild]);
+    objects.secrets.extend([one, wild]);
     objects.ingresses[0].tls = vec![
         ingress_tls(vec![exact("a.example")], "one"),
         ingress_tls(vec![suffix("b.example")], "wild"),

@@ -8,7 +8,8 @@ use l7lb::{AccessLog, Config, ExposeSite, Gateway, Limits};
 use model::gateway::{
     Endpoint, EndpointSlice, GatewayObjects, HostPattern, HttpFilter, HttpMatch, HttpRoute,
     HttpRule, Ingress, IngressBackend, IngressPath, IngressTls, Listener, ListenerProtocol, Meta,
-    ParentRef, PathMatch, PortRef, Service, ServicePort, TlsSecret, WeightedBackend,
+    NamespaceFilter, ParentKind, ParentRef, PathMatch, PortRef, RouteBackend, Secret, Service,
+    ServicePort,
 };
 use model::name::{ObjectRef, SiteName};
 
@@ -87,6 +88,7 @@ pub(crate) fn meta(name: &str) -> Meta {
         object: ObjectRef::new("default", name),
         site: None,
         created_s: 0,
+        generation: 0,
         origin: format!("test.yaml:{name}").into(),
     }
 }
@@ -96,6 +98,7 @@ pub(crate) fn add_service(objects: &mut GatewayObjects, name: &str, endpoints: &
     objects.services.push(Service {
         meta: meta(name),
         ports: vec![ServicePort { name: None, port: 80, app_protocol: None }],
+        ..Service::default()
     });
     for (at, address) in endpoints.iter().enumerate() {
         objects.endpoint_slices.push(EndpointSlice {
@@ -109,6 +112,8 @@ pub(crate) fn add_service(objects: &mut GatewayObjects, name: &str, endpoints: &
                 terminating: false,
                 zone: None,
                 node: None,
+                for_zones: Vec::new(),
+                for_nodes: Vec::new(),
             }],
         });
     }
@@ -130,10 +135,8 @@ pub(crate) fn ingress(
 ) -> Ingress {
     Ingress {
         meta: meta(name),
-        class: None,
-        default_backend: None,
-        tls: Vec::new(),
         paths: vec![IngressPath { host, path, backend: backend(service) }],
+        ..Ingress::default()
     }
 }
 
@@ -151,37 +154,37 @@ pub(crate) fn listener(
         port: if protocol == ListenerProtocol::Http { 80 } else { 443 },
         protocol,
         hostname,
-        certificates: Vec::new(),
-        all_namespaces: false,
+        tls: None,
+        namespaces: NamespaceFilter::Same,
+        kinds: Vec::new(),
     }
 }
 
 pub(crate) fn gateway(listeners: Vec<Listener>) -> model::gateway::Gateway {
-    model::gateway::Gateway { meta: meta("edge"), class: "nearside".into(), listeners }
+    model::gateway::Gateway {
+        meta: meta("edge"),
+        class: "nearside".into(),
+        listeners,
+        ..model::gateway::Gateway::default()
+    }
 }
 
 pub(crate) fn route(name: &str, hostnames: Vec<HostPattern>, rules: Vec<HttpRule>) -> HttpRoute {
-    let parent =
-        ParentRef { gateway: ObjectRef::new("default", "edge"), section: None, port: None };
+    let parent = ParentRef {
+        kind: ParentKind::Gateway,
+        object: ObjectRef::new("default", "edge"),
+        section: None,
+        port: None,
+    };
     HttpRoute { meta: meta(name), parents: vec![parent], hostnames, rules }
 }
 
 pub(crate) fn rule(prefix: &str, service: &str, filters: Vec<HttpFilter>) -> HttpRule {
     HttpRule {
-        matches: vec![HttpMatch {
-            path: PathMatch::Prefix(prefix.into()),
-            method: None,
-            headers: Vec::new(),
-            query: Vec::new(),
-        }],
+        matches: vec![HttpMatch { path: PathMatch::Prefix(prefix.into()), ..HttpMatch::default() }],
         filters,
-        backends: vec![WeightedBackend {
-            service: ObjectRef::new("default", service),
-            port: 80,
-            weight: 1,
-        }],
-        request_timeout_ms: None,
-        backend_timeout_ms: None,
+        backends: vec![RouteBackend::service(ObjectRef::new("default", service), 80, 1)],
+        ..HttpRule::default()
     }
 }
 
@@ -189,14 +192,11 @@ pub(crate) fn rule(prefix: &str, service: &str, filters: Vec<HttpFilter>) -> Htt
 pub(crate) fn secret(
     name: &str,
     hosts: &[&str],
-) -> (TlsSecret, rustls_pki_types::CertificateDer<'static>) {
+) -> (Secret, rustls_pki_types::CertificateDer<'static>) {
     let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let secret = TlsSecret {
-        meta: meta(name),
-        certificate_pem: made.cert.pem().into_bytes().into(),
-        key_pem: made.signing_key.serialize_pem().into_bytes().into(),
-    };
+    let key = made.signing_key.serialize_pem();
+    let secret = Secret::tls(meta(name), made.cert.pem().as_bytes(), key.as_bytes());
     (secret, made.cert.der().clone())
 }
 

@@ -37,6 +37,7 @@ impl Head {
             object: self.object.clone(),
             site: self.site.as_ref().map(|site| site.value.clone()),
             created_s: self.created_s,
+            generation: 0,
             origin: Arc::clone(&self.origin),
         }
     }

@@ -139,7 +139,7 @@ impl Objects {
             Kind::EndpointSlice => {
                 all.endpoint_slices.extend(upstream::endpoint_slice::read(&head, fields, report));
             }
-            Kind::Secret => all.tls_secrets.extend(upstream::secret::read(&head, fields, report)),
+            Kind::Secret => all.secrets.extend(upstream::secret::read(&head, fields, report)),
             Kind::Zone
             | Kind::Site
             | Kind::GlobalService

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::gateway::{
     HostPattern, HttpFilter, HttpMatch, HttpRule, Ingress, IngressBackend, IngressPath, PathMatch,
-    PathRewrite, PortRef, WeightedBackend,
+    PathRewrite, PortRef, RouteBackend, ValueMatch,
 };
 use crate::name::{DnsName, ObjectRef};
 use crate::policy::{Effect, Match, Window};
@@ -296,6 +296,7 @@ fn an_ingress_is_flattened() {
             path("/a", "x", PortRef::Name("web".into())),
             path("/", "y", PortRef::Number(80)),
         ],
+        ..Ingress::default()
     };
     assert_eq!(ingress, expected);
     assert_eq!(ingress.meta.site.as_ref().map(crate::SiteName::as_str), Some("a"));
@@ -311,16 +312,14 @@ fn a_route_keeps_its_order_and_lower_cases_its_headers() {
                 \x20   backendRefs: [{name: s, port: 80}, {name: t, namespace: u, port: 81, weight: 0}]\n\
                 \x20   timeouts: {request: 0s}\n  - {}\n";
     let route = check(text).gateway.http_routes.remove(0);
-    let backend = |namespace: &str, name: &str, port, weight| WeightedBackend {
-        service: ObjectRef::new(namespace, name),
-        port,
-        weight,
+    let backend = |namespace: &str, name: &str, port, weight| {
+        RouteBackend::service(ObjectRef::new(namespace, name), port, weight)
     };
     let first = HttpRule {
         matches: vec![HttpMatch {
             path: PathMatch::Prefix("/x".into()),
             method: Some("GET".into()),
-            headers: vec![("x-env".into(), "A".into())],
+            headers: vec![("x-env".into(), ValueMatch::Exact("A".into()))],
             query: Vec::new(),
         }],
         filters: vec![HttpFilter::Rewrite {
@@ -330,6 +329,7 @@ fn a_route_keeps_its_order_and_lower_cases_its_headers() {
         backends: vec![backend("default", "s", 80, 1), backend("u", "t", 81, 0)],
         request_timeout_ms: Some(0),
         backend_timeout_ms: None,
+        ..HttpRule::default()
     };
     assert_eq!(route.rules[0], first);
     assert_eq!(route.rules[1].matches[0].path, PathMatch::Prefix("/".into()));
@@ -341,9 +341,10 @@ fn a_tls_secret_is_decoded_and_plain_text_wins() {
     let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: t}\ntype: kubernetes.io/tls\n\
                 data: {tls.crt: LS0tLS1CRUdJTiBYLS0tLS0K, tls.key: '!'}\n\
                 stringData: {tls.key: \"-----BEGIN Y-----\"}\n";
-    let secret = check(text).gateway.tls_secrets.remove(0);
-    assert_eq!(&*secret.certificate_pem, b"-----BEGIN X-----\n");
-    assert_eq!(&*secret.key_pem, b"-----BEGIN Y-----");
+    let secret = check(text).gateway.secrets.remove(0);
+    let (certificate, key) = secret.certificate_and_key().unwrap();
+    assert_eq!(certificate, b"-----BEGIN X-----\n");
+    assert_eq!(key, b"-----BEGIN Y-----");
     assert!(!format!("{secret:?}").contains("BEGIN"));
 }
 

@@ -15,14 +15,7 @@ use crate::name::ObjectRef;
 
 /// Checks every reference.
 pub(super) fn check(objects: &GatewayObjects, names: &Names<'_>, report: &mut Report) {
-    let GatewayObjects {
-        ingresses,
-        gateways,
-        http_routes,
-        services: _,
-        endpoint_slices,
-        tls_secrets: _,
-    } = objects;
+    let GatewayObjects { ingresses, gateways, http_routes, endpoint_slices, .. } = objects;
     for ingress in ingresses {
         check_ingress(ingress, &Place::of(Kind::Ingress, &ingress.meta, names), report);
     }
@@ -105,17 +98,19 @@ fn check_ingress(ingress: &Ingress, place: &Place<'_>, report: &mut Report) {
 }
 
 fn check_gateway(gateway: &Gateway, place: &Place<'_>, report: &mut Report) {
-    for secret in gateway.listeners.iter().flat_map(|listener| &listener.certificates) {
-        place.require(Kind::Secret, secret, report);
+    let tls = gateway.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    for secret in tls.flat_map(|tls| &tls.certificates) {
+        place.require(Kind::Secret, &secret.object, report);
     }
 }
 
 fn check_route(route: &HttpRoute, place: &Place<'_>, report: &mut Report) {
     for parent in &route.parents {
-        place.require(Kind::Gateway, &parent.gateway, report);
+        place.require(Kind::Gateway, &parent.object, report);
     }
     for backend in route.rules.iter().flat_map(|rule| &rule.backends) {
-        let fits = |s: &Service| s.ports.iter().any(|port| port.port == backend.port);
-        place.require_port(&backend.service, &backend.port.to_string(), fits, report);
+        let wanted = backend.target.port.unwrap_or(0);
+        let fits = |s: &Service| s.ports.iter().any(|port| port.port == wanted);
+        place.require_port(&backend.target.object, &wanted.to_string(), fits, report);
     }
 }

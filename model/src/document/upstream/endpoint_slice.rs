@@ -110,6 +110,8 @@ fn read_endpoint(
         terminating: conditions.terminating.unwrap_or(false),
         zone,
         node: node_name,
+        for_zones: Vec::new(),
+        for_nodes: Vec::new(),
     })
 }
 

@@ -8,18 +8,20 @@ use crate::document::head::Head;
 use crate::document::report::{Report, Spanned};
 use crate::document::tree::Node;
 use crate::document::value;
-use crate::gateway::{Gateway, Listener, ListenerProtocol};
-use crate::name::ObjectRef;
+use crate::gateway::{
+    Gateway, Listener, ListenerProtocol, ListenerTls, NamespaceFilter, Reference, TlsMode,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
-    Served(ListenerProtocol),
+    Http,
+    Https,
     Other,
 }
 
 const PROTOCOLS: &[(&str, Protocol)] = &[
-    ("HTTP", Protocol::Served(ListenerProtocol::Http)),
-    ("HTTPS", Protocol::Served(ListenerProtocol::Https)),
+    ("HTTP", Protocol::Http),
+    ("HTTPS", Protocol::Https),
     ("TLS", Protocol::Other),
     ("TCP", Protocol::Other),
     ("UDP", Protocol::Other),
@@ -61,7 +63,7 @@ pub(in crate::document) fn read(
         }
     }
     let listeners = served.into_iter().map(|listener| listener.value).collect();
-    Some(Gateway { meta: head.meta(), class: class?, listeners })
+    Some(Gateway { meta: head.meta(), class: class?, listeners, ..Gateway::default() })
 }
 
 /// `Some(None)` for listeners of protocols that are not served.
@@ -79,10 +81,14 @@ fn read_listener(
     let all_namespaces = fields.optional("allowedRoutes", report, read_allowed).unwrap_or(false);
     fields.finish(report);
     let protocol = protocol?;
-    let Protocol::Served(served) = protocol.value else {
-        let help = "only HTTP and HTTPS are served";
-        report.warn(protocol.span, "a listener of this protocol is ignored", help);
-        return Some(None);
+    let served = match protocol.value {
+        Protocol::Http => ListenerProtocol::Http,
+        Protocol::Https => ListenerProtocol::Https,
+        Protocol::Other => {
+            let help = "only HTTP and HTTPS are served";
+            report.warn(protocol.span, "a listener of this protocol is ignored", help);
+            return Some(None);
+        }
     };
     let terminates = tls.as_ref().is_none_or(|tls| tls.terminates);
     if !terminates {
@@ -98,10 +104,15 @@ fn read_listener(
     Some(Some(Listener {
         name: name?,
         port: port?,
-        protocol: served,
         hostname,
-        certificates,
-        all_namespaces,
+        tls: (served == ListenerProtocol::Https).then(|| ListenerTls {
+            mode: TlsMode::Terminate,
+            certificates,
+            ..ListenerTls::default()
+        }),
+        protocol: served,
+        namespaces: if all_namespaces { NamespaceFilter::All } else { NamespaceFilter::Same },
+        kinds: Vec::new(),
     }))
 }
 
@@ -109,7 +120,7 @@ struct Tls {
     terminates: bool,
     /// How many references there are, right or wrong.
     given: usize,
-    certificates: Vec<ObjectRef>,
+    certificates: Vec<Reference>,
 }
 
 fn read_tls(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Tls> {
@@ -132,7 +143,7 @@ fn read_tls(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Tls
             );
             return None;
         }
-        Some(target.object)
+        Some(Reference::new("", "Secret", target.object))
     });
     fields.finish(report);
     Some(Tls { terminates, given, certificates })

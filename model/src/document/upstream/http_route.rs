@@ -10,7 +10,9 @@ use crate::document::report::Report;
 use crate::document::suggest;
 use crate::document::tree::Node;
 use crate::document::value;
-use crate::gateway::{HttpMatch, HttpRoute, HttpRule, ParentRef, PathMatch, WeightedBackend};
+use crate::gateway::{
+    HttpMatch, HttpRoute, HttpRule, ParentKind, ParentRef, PathMatch, RouteBackend, ValueMatch,
+};
 
 /// The group of Gateways.
 const GROUP: &str = "gateway.networking.k8s.io";
@@ -47,13 +49,7 @@ pub(in crate::document) fn read(
     spec.finish(report);
     // Upstream's default: one rule that matches everything and has no backend.
     let rules = rules.unwrap_or_else(|| {
-        vec![HttpRule {
-            matches: vec![match_all()],
-            filters: Vec::new(),
-            backends: Vec::new(),
-            request_timeout_ms: None,
-            backend_timeout_ms: None,
-        }]
+        vec![HttpRule { matches: vec![HttpMatch::default()], ..HttpRule::default() }]
     });
     let parents = parents.into_iter().flatten().collect();
     Some(HttpRoute { meta: head.meta(), parents, hostnames, rules })
@@ -72,16 +68,7 @@ fn read_parent(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<
         report.warn(node.span, "this parent is not a Gateway and is ignored", help);
         return Some(None);
     }
-    Some(Some(ParentRef { gateway: target.object, section, port }))
-}
-
-fn match_all() -> HttpMatch {
-    HttpMatch {
-        path: PathMatch::Prefix("/".into()),
-        method: None,
-        headers: Vec::new(),
-        query: Vec::new(),
-    }
+    Some(Some(ParentRef { kind: ParentKind::Gateway, object: target.object, section, port }))
 }
 
 fn read_rule(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<HttpRule> {
@@ -96,11 +83,12 @@ fn read_rule(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Ht
     fields.finish(report);
     let (request_timeout_ms, backend_timeout_ms) = timeouts.unwrap_or((None, None));
     Some(HttpRule {
-        matches: if matches.is_empty() { vec![match_all()] } else { matches },
+        matches: if matches.is_empty() { vec![HttpMatch::default()] } else { matches },
         filters,
         backends,
         request_timeout_ms,
         backend_timeout_ms,
+        ..HttpRule::default()
     })
 }
 
@@ -125,11 +113,11 @@ fn read_match(node: &Node<'_>, report: &mut Report) -> Option<HttpMatch> {
 }
 
 /// Of several matches on one name the first counts (Gateway API).
-fn firsts(matches: Vec<(Arc<str>, Arc<str>)>) -> Vec<(Arc<str>, Arc<str>)> {
-    let mut kept: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(matches.len());
-    for found in matches {
-        if !kept.iter().any(|(name, _)| *name == found.0) {
-            kept.push(found);
+fn firsts(matches: Vec<(Arc<str>, Arc<str>)>) -> Vec<(Arc<str>, ValueMatch)> {
+    let mut kept: Vec<(Arc<str>, ValueMatch)> = Vec::with_capacity(matches.len());
+    for (found, value) in matches {
+        if !kept.iter().any(|(name, _)| *name == found) {
+            kept.push((found, ValueMatch::Exact(value)));
         }
     }
     kept
@@ -180,7 +168,7 @@ fn read_param_name(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     Some(name.into())
 }
 
-fn read_backend(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<WeightedBackend> {
+fn read_backend(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<RouteBackend> {
     let mut fields = Fields::open("a backend", node, report)?;
     fields.ignore_with_warning(&["filters"], report);
     let target = TargetRef::read(&mut fields, namespace, report);
@@ -205,7 +193,7 @@ fn read_backend(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option
         );
         return None;
     };
-    Some(WeightedBackend { service: target.object, port: port?, weight })
+    Some(RouteBackend::service(target.object, port?, weight))
 }
 
 type Timeouts = (Option<u32>, Option<u32>);

@@ -39,6 +39,7 @@ pub(in crate::document) fn read(
         default_backend,
         tls: tls.into_iter().flatten().collect(),
         paths: rules.into_iter().flatten().collect(),
+        ..Ingress::default()
     })
 }
 

@@ -8,7 +8,7 @@ use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::{Entry, Node, Value};
 use crate::document::value;
-use crate::gateway::TlsSecret;
+use crate::gateway::Secret;
 
 const TLS_TYPE: &str = "kubernetes.io/tls";
 /// The largest value of a Secret (Kubernetes' limit of 1 MiB for the whole object).
@@ -19,7 +19,7 @@ pub(in crate::document) fn read(
     head: &Head,
     document: &mut Fields<'_, '_>,
     report: &mut Report,
-) -> Option<TlsSecret> {
+) -> Option<Secret> {
     document.ignore(&["immutable"]);
     let data = document.take("data").map(|entry| &entry.value);
     let string_data = document.take("stringData").map(|entry| &entry.value);
@@ -31,7 +31,7 @@ pub(in crate::document) fn read(
     }
     let mut find = |key: &str| {
         let plain = string_data.and_then(|node| entry(node, key));
-        let octets = match (plain, data.and_then(|node| entry(node, key))) {
+        match (plain, data.and_then(|node| entry(node, key))) {
             (Some(entry), _) => read_plain(entry, report),
             (None, Some(entry)) => read_encoded(entry, report),
             (None, None) => {
@@ -42,8 +42,7 @@ pub(in crate::document) fn read(
                 );
                 None
             }
-        };
-        octets.map(Into::into)
+        }
     };
     let (certificate_pem, key_pem) = (find("tls.crt"), find("tls.key"));
     for node in [data, string_data].into_iter().flatten() {
@@ -55,7 +54,7 @@ pub(in crate::document) fn read(
             );
         }
     }
-    Some(TlsSecret { meta: head.meta(), certificate_pem: certificate_pem?, key_pem: key_pem? })
+    Some(Secret::tls(head.meta(), &certificate_pem?, &key_pem?))
 }
 
 fn entry<'n, 't>(node: &'n Node<'t>, key: &str) -> Option<&'n Entry<'t>> {

@@ -53,7 +53,7 @@ pub(in crate::document) fn read(
     let ports = spec.list("ports", report, read_port);
     spec.finish(report);
     let ports: Vec<ServicePort> = ports.into_iter().flatten().collect();
-    Some(Service { meta: head.meta(), ports })
+    Some(Service { meta: head.meta(), ports, ..Service::default() })
 }
 
 /// A TCP port; `Some(None)` for the others, which a layer-7 gateway has no use for.
