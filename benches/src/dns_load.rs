@@ -34,6 +34,28 @@ pub struct Questions {
     pub subnets: Vec<Subnet>,
     /// What a good answer has.
     pub expectation: Expectation,
+    /// By subnet: the first addresses that are right; empty when any is.
+    pub right: Vec<Vec<IpAddr>>,
+}
+
+impl Questions {
+    /// The first address of a good answer, if it has one.
+    fn check(
+        &self,
+        message: &[u8],
+        template: usize,
+        subnet: usize,
+    ) -> Result<Option<IpAddr>, Flaw> {
+        let template = &self.templates[template];
+        query::check(message, template, self.expectation)?;
+        let address = query::first_address(message, template);
+        match self.right.get(subnet) {
+            Some(right) if !address.is_some_and(|address| right.contains(&address)) => {
+                Err(Flaw::Address)
+            }
+            _ => Ok(address),
+        }
+    }
 }
 
 /// How to ask.
@@ -130,6 +152,7 @@ pub fn run(target: SocketAddr, questions: &Questions, pace: Pace) -> anyhow::Res
 struct Place {
     sent_ns: u64,
     template: u32,
+    subnet: u32,
     uses: u16,
     waiting: bool,
 }
@@ -231,11 +254,13 @@ impl<'a> Generator<'a> {
         for _ in 0..room {
             let Some(at) = self.free.pop() else { break };
             let name = self.questions.choice.pick(&mut self.random);
-            let subnet = self.questions.subnets[self.random.below(self.questions.subnets.len())];
+            let client = self.random.below(self.questions.subnets.len());
+            let subnet = self.questions.subnets[client];
             let place = &mut self.places[usize::from(at)];
             place.uses = place.uses.wrapping_add(1);
             place.sent_ns = now_ns;
             place.template = u32::try_from(name).unwrap_or(0);
+            place.subnet = u32::try_from(client).unwrap_or(0);
             place.waiting = true;
             let message = out.fill(count, self.questions.templates[name].form(subnet));
             query::finish(message, at | (place.uses << WINDOW_BITS), subnet);
@@ -268,13 +293,11 @@ impl<'a> Generator<'a> {
             place.waiting = false;
             self.free.push(id & low_bits());
             self.outcome.latency.record(now_ns.saturating_sub(place.sent_ns));
-            let template = &self.questions.templates[place.template as usize];
-            match query::check(message, template, self.questions.expectation) {
-                Ok(()) => {
+            let (template, subnet) = (place.template as usize, place.subnet as usize);
+            match self.questions.check(message, template, subnet) {
+                Ok(address) => {
                     self.outcome.good += 1;
-                    if let Some(address) = query::first_address(message, template) {
-                        self.count_address(address);
-                    }
+                    address.into_iter().for_each(|address| self.count_address(address));
                 }
                 Err(flaw) => *self.outcome.flaws.entry(flaw).or_default() += 1,
             }

@@ -7,13 +7,18 @@
 //! Everything here talks to loopback only, and refuses any other target.
 
 pub mod account;
+pub mod callgrind;
+pub mod cases;
 pub mod counting;
 pub mod dns_load;
+pub mod figures;
 pub mod geoip2;
 pub mod histogram;
 pub mod http_load;
 pub mod http_origin;
 pub mod kernel;
+pub mod limits;
+pub mod prefixes;
 pub mod query;
 pub mod random;
 pub mod record;

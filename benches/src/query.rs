@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Octets of the DNS header (RFC 1035, section 4.1.1).
-const HEADER_OCTETS: usize = 12;
+pub(crate) const HEADER_OCTETS: usize = 12;
 /// Client subnet's option code (RFC 7871, section 6).
 const ECS_OPTION: u16 = 8;
 /// What the query says it can take over UDP: the DNS flag day's 1232.
@@ -175,6 +175,8 @@ pub enum Flaw {
     Rcode,
     /// Fewer answers than the run expects.
     Answers,
+    /// An address that none of the maps in use gives this client.
+    Address,
 }
 
 impl fmt::Display for Flaw {
@@ -185,6 +187,7 @@ impl fmt::Display for Flaw {
             Self::Truncated => "truncated",
             Self::Rcode => "unexpected rcode",
             Self::Answers => "too few answers",
+            Self::Address => "an address of no map in use",
         })
     }
 }

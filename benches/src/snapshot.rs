@@ -16,10 +16,15 @@ use crate::world;
 /// # Errors
 /// The documents are refused: they and the schema have drifted apart.
 pub fn snapshot(table: &LocaleTable) -> anyhow::Result<Snapshot> {
-    let file = SourceFile {
-        path: Arc::from("bench.yaml"),
-        text: Arc::from(world::dns_documents().as_str()),
-    };
+    of_documents(&world::dns_documents(), table)
+}
+
+/// The same for other documents, which declare the same sites.
+///
+/// # Errors
+/// The documents are refused.
+pub fn of_documents(text: &str, table: &LocaleTable) -> anyhow::Result<Snapshot> {
+    let file = SourceFile { path: Arc::from("bench.yaml"), text: Arc::from(text) };
     let documents = document::load(&[file]).map_err(|findings| {
         let text: Vec<_> = findings.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the comparison's documents are refused:\n{}", text.join("\n"))

@@ -39,7 +39,8 @@ fn questions(subnets: Vec<Subnet>) -> Questions {
     let names = world::names();
     let templates: Vec<_> = names.iter().map(|name| Template::new(name, shape).unwrap()).collect();
     let choice = Choice::new(templates.len(), 0.0);
-    Questions { templates, choice, subnets, expectation: Expectation { rcode: 0, answers_min: 1 } }
+    let expectation = Expectation { rcode: 0, answers_min: 1 };
+    Questions { templates, choice, subnets, expectation, right: Vec::new() }
 }
 
 #[test]

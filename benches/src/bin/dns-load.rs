@@ -105,6 +105,7 @@ fn questions(options: &Options) -> anyhow::Result<Questions> {
         templates: templates?,
         subnets: subnets(options)?,
         expectation: Expectation { rcode: options.rcode, answers_min: options.answers },
+        right: Vec::new(),
     })
 }
 

@@ -15,6 +15,7 @@ fn questions(answers_min: u16) -> Questions {
         choice: Choice::new(3, 1.0),
         subnets: vec![Subnet::V4([192, 0, 2]), Subnet::V6([0x20, 1, 0xd, 0xb8, 0, 0, 0])],
         expectation: Expectation { rcode: 0, answers_min },
+        right: Vec::new(),
     }
 }
 
@@ -77,4 +78,20 @@ fn other_targets_are_refused() {
     let target: SocketAddr = "192.0.2.1:53".parse().unwrap();
     let refusal = run(target, &questions(0), pace(1)).unwrap_err().to_string();
     assert!(refusal.starts_with("`192.0.2.1:53` is not a loopback address"), "{refusal}");
+}
+
+#[test]
+fn an_address_of_no_map_is_a_flaw() {
+    let mut asked = questions(1);
+    let address = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
+    let name = &asked.templates[0];
+    let mut answer = name.form(Subnet::Absent).to_vec();
+    answer.truncate(12 + name.question().len());
+    (answer[2], answer[7], answer[11]) = (0x84, 1, 0);
+    answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4, 192, 0, 2, 1]);
+    let right = address("192.0.2.1");
+    assert_eq!(asked.check(&answer, 0, 0), Ok(Some(right)), "any is right");
+    asked.right = vec![vec![address("192.0.2.9"), right], vec![address("192.0.2.9")]];
+    assert_eq!(asked.check(&answer, 0, 0), Ok(Some(right)));
+    assert_eq!(asked.check(&answer, 0, 1), Err(Flaw::Address));
 }

@@ -96,6 +96,7 @@ pub(crate) fn questions(table: &LocaleTable, answers_min: u16) -> anyhow::Result
         choice: Choice::new(names.len(), 0.0),
         subnets: world::clients(table, SEED),
         expectation: Expectation { rcode: 0, answers_min },
+        right: Vec::new(),
     })
 }
 
@@ -162,6 +163,7 @@ pub(crate) fn start(
         choice: Choice::new(1, 0.0),
         subnets: questions.subnets[..1].to_vec(),
         expectation,
+        right: Vec::new(),
     };
     let once = Pace { queries_max: 1, window: 1, ..pace(options) };
     server.wait(PATIENCE, |target| {

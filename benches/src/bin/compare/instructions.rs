@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use benches::callgrind::total;
 use benches::record::{self, Machine};
 use benches::server::Server;
 use benches::{dns_load, http_load, world};
@@ -151,12 +152,6 @@ impl Valgrind {
         anyhow::ensure!(whole > 0, "callgrind counted nothing");
         Ok(whole)
     }
-}
-
-/// The `totals:` line of a callgrind file, or its `summary:` line when there is none.
-fn total(text: &str) -> Option<u64> {
-    let line = |key| text.lines().rev().find_map(|line| line.strip_prefix(key));
-    line("totals:").or_else(|| line("summary:"))?.trim().parse().ok()
 }
 
 fn write(
