@@ -14,7 +14,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dns", &["model", "geo-data", "steering"]),
     ("l7lb", &["model", "geo-data", "steering"]),
     ("controller", &["model", "geo-data", "steering"]),
-    ("nearside", &["model", "geo-data", "steering", "dns", "l7lb", "controller"]),
+    // Test support: nobody but tests may name it.
+    ("kubesim", &[]),
+    ("discovery", &["model", "kubesim"]),
+    (
+        "nearside",
+        &["model", "geo-data", "steering", "dns", "l7lb", "controller", "discovery", "kubesim"],
+    ),
     ("benches", &["model", "geo-data", "steering", "dns", "l7lb", "controller"]),
 ];
 

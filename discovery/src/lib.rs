@@ -1,0 +1,1 @@
+//! What a site is told by a Kubernetes API server.
