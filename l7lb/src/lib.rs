@@ -30,6 +30,7 @@ mod report;
 mod retry;
 mod rewrite;
 mod route;
+mod rule;
 mod socket;
 mod tls;
 mod transport;

@@ -31,8 +31,8 @@ use crate::head::{Fault, refused_method, split_absolute};
 use crate::ledger::Ledger;
 use crate::origin_io::UpgradeConnector;
 use crate::retry::{Budget, RETRIES_MAX};
-use crate::rewrite;
-use crate::route::{RequestParts, Target};
+use crate::route::RequestParts;
+use crate::rule::Target;
 use crate::view::{GatewayView, OriginProtocol};
 use crate::{host, path, random};
 
@@ -138,10 +138,10 @@ impl Proxy {
 
     /// Chooses the endpoint of the next attempt.
     fn choose(&self, walk: &mut Walk) -> std::result::Result<OriginProtocol, Reason> {
-        if walk.target.is_none() {
-            walk.target = Some(walk.weigh(random::bits())?);
+        if walk.branch.is_none() {
+            walk.branch = Some(walk.weigh(random::bits())?);
         }
-        let cluster = match walk.target {
+        let cluster = match walk.branch().map(|branch| branch.share.target) {
             Some(Target::Cluster(index)) => walk.view.clusters.get(index as usize),
             Some(Target::Absent) => return Err(Reason::NoEndpoints),
             _ => None,
@@ -289,16 +289,11 @@ impl ProxyHttp for Proxy {
             request.insert_header(header::HOST, lease.endpoint().address.to_string())?;
         }
         let Some((rule, location)) = walk.located() else { return Ok(()) };
-        if let Some(rewrite) = &rule.rewrite_path {
-            request.set_raw_path(rewrite::target(rewrite, &location).as_bytes())?;
+        rule.changes.apply_to_request(request, &location)?;
+        match walk.branch().and_then(|branch| branch.changes.as_ref()) {
+            Some(changes) => changes.apply_to_request(request, &location),
+            None => Ok(()),
         }
-        if let Some(host) = &rule.rewrite_host {
-            request.insert_header(header::HOST, &**host)?;
-        }
-        for edits in &rule.request_headers {
-            edits.apply_to_request(request)?;
-        }
-        Ok(())
     }
 
     /// An upload takes as long as its client does; the endpoint's own time begins when the last
@@ -359,9 +354,10 @@ impl ProxyHttp for Proxy {
         let failed = matches!(response.status.as_u16(), 502..=504);
         self.settle(walk, if failed { Outcome::Failed } else { Outcome::Answered(took) });
         if let Some(rule) = walk.rule() {
-            for edits in &rule.response_headers {
-                edits.apply_to_response(response)?;
-            }
+            rule.changes.apply_to_response(response)?;
+        }
+        if let Some(changes) = walk.branch().and_then(|branch| branch.changes.as_ref()) {
+            changes.apply_to_response(response)?;
         }
         if let Some(site) = &self.shared.site_header {
             response.insert_header(answer::SITE_HEADER, site.clone())?;

@@ -4,7 +4,8 @@
 
 use model::gateway::PathRewrite;
 
-use crate::route::{Redirect, Scheme};
+use crate::route::Scheme;
+use crate::rule::Redirect;
 
 /// What a location is computed from.
 #[derive(Debug, Clone, Copy)]

@@ -13,10 +13,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use model::gateway::PathRewrite;
 
-use crate::header_edit::Edits;
 use crate::path::hex;
+use crate::rule::Rule;
 
 /// The longest host name looked up label by label; DNS allows 127 labels.
 const LABELS_MAX: usize = 128;
@@ -64,71 +63,6 @@ pub(crate) struct Found {
     pub(crate) rule: u32,
     /// Octets of the request's path that its prefix match covered (all of it for an exact match).
     pub(crate) matched_octets: usize,
-}
-
-/// What to do with a matched request.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Rule {
-    /// `kind/namespace/name#rule`, for the access log.
-    pub(crate) id: Arc<str>,
-    /// Forward or redirect.
-    pub(crate) action: Action,
-    /// Changes to the request's headers, in order.
-    pub(crate) request_headers: Vec<Edits>,
-    /// Changes to the response's headers, in order.
-    pub(crate) response_headers: Vec<Edits>,
-    /// The host that the origin sees instead of the client's.
-    pub(crate) rewrite_host: Option<Arc<str>>,
-    /// The path that the origin sees instead.
-    pub(crate) rewrite_path: Option<PathRewrite>,
-    /// How long the whole request may take.
-    pub(crate) request_timeout_ms: Option<u32>,
-    /// How long one attempt may take.
-    pub(crate) backend_timeout_ms: Option<u32>,
-}
-
-/// The end of a rule.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Action {
-    /// To one of these by weight; empty or all weights zero answers 500 (Gateway API).
-    Forward(Vec<Share>),
-    /// Answer with a redirect.
-    Redirect(Redirect),
-}
-
-/// One backend of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Share {
-    /// Index into the view's clusters.
-    pub(crate) target: Target,
-    /// Its weight, never 0.
-    pub(crate) weight: u32,
-}
-
-/// Where a share goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Index into the view's clusters.
-    Cluster(u32),
-    /// An HTTPRoute's reference that names nothing, or nothing it may use: 500 (Gateway API).
-    Broken,
-    /// An Ingress's reference that names nothing: 503, as ingress controllers answer.
-    Absent,
-}
-
-/// A redirect filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Redirect {
-    /// Scheme, when changed.
-    pub(crate) scheme: Option<Arc<str>>,
-    /// Host, when changed.
-    pub(crate) hostname: Option<Arc<str>>,
-    /// Port, when changed.
-    pub(crate) port: Option<u16>,
-    /// Path, when changed.
-    pub(crate) path: Option<PathRewrite>,
-    /// 301, 302, 303, 307 or 308.
-    pub(crate) status: u16,
 }
 
 /// All routes of a site.

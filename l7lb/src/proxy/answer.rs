@@ -130,9 +130,7 @@ pub(crate) async fn redirect(
     let mut response = ResponseHeader::build(status, Some(6))?;
     response.insert_header(header::LOCATION, location)?;
     if let Some(rule) = walk.rule() {
-        for edits in &rule.response_headers {
-            edits.apply_to_response(&mut response)?;
-        }
+        rule.changes.apply_to_response(&mut response)?;
     }
     send(session, shared, response, String::new()).await
 }

@@ -11,7 +11,8 @@ use crate::client_io::Pace;
 use crate::endpoint::Lease;
 use crate::ledger::InFlight;
 use crate::rewrite::{self, Location};
-use crate::route::{Action, Found, Rule, Scheme, Target};
+use crate::route::{Found, Scheme};
+use crate::rule::{Action, Branch, Rule};
 use crate::view::GatewayView;
 
 /// The request's context. Its view never changes while it lives.
@@ -39,7 +40,8 @@ pub(crate) struct Walk {
     pub(crate) absolute: Option<String>,
     /// The rule, once found.
     pub(crate) found: Option<Found>,
-    pub(crate) target: Option<Target>,
+    /// Which of the rule's branches, once chosen.
+    pub(crate) branch: Option<u32>,
     pub(crate) lease: Option<Lease>,
     /// Whether the current attempt's outcome was told.
     pub(crate) settled: bool,
@@ -76,7 +78,7 @@ impl Walk {
             query: None,
             absolute: None,
             found: None,
-            target: None,
+            branch: None,
             lease: None,
             settled: false,
             tried: SmallVec::new(),
@@ -97,7 +99,7 @@ impl Walk {
 
     /// Sets the deadline from the rule; 0 switches the timeout off (Gateway API).
     pub(crate) fn set_deadline(&mut self) {
-        let limit_ms = self.rule().and_then(|rule| rule.request_timeout_ms).filter(|&ms| ms > 0);
+        let limit_ms = self.rule().and_then(|rule| rule.timeouts.request_ms).filter(|&ms| ms > 0);
         self.deadline =
             limit_ms.and_then(|ms| self.started.checked_add(Duration::from_millis(u64::from(ms))));
     }
@@ -105,7 +107,7 @@ impl Walk {
     /// How long the next attempt may wait for its origin: the rule's `timeouts.backendRequest`, but
     /// no longer than the request has left.
     pub(crate) fn attempt_limit(&self, now: Instant) -> Option<Duration> {
-        let attempt_ms = self.rule().and_then(|rule| rule.backend_timeout_ms).filter(|&ms| ms > 0);
+        let attempt_ms = self.rule().and_then(|rule| rule.timeouts.attempt_ms).filter(|&ms| ms > 0);
         let attempt = attempt_ms.map(|ms| Duration::from_millis(u64::from(ms)));
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
         attempt.into_iter().chain(left).min()
@@ -139,21 +141,29 @@ impl Walk {
         Some((self.view.routes.rule(rule)?, location))
     }
 
-    /// Draws one of the rule's backends by weight.
-    pub(crate) fn weigh(&self, random: u64) -> Result<Target, Reason> {
-        let Some(Action::Forward(shares)) = self.rule().map(|rule| &rule.action) else {
+    /// The rule's branch, once chosen.
+    pub(crate) fn branch(&self) -> Option<&Branch> {
+        match &self.rule()?.action {
+            Action::Forward(branches) => branches.get(self.branch? as usize),
+            Action::Redirect(_) => None,
+        }
+    }
+
+    /// Draws one of the rule's branches by weight.
+    pub(crate) fn weigh(&self, random: u64) -> Result<u32, Reason> {
+        let Some(Action::Forward(branches)) = self.rule().map(|rule| &rule.action) else {
             return Err(Reason::Internal);
         };
-        if let [only] = shares.as_slice() {
-            return Ok(only.target);
+        if branches.len() == 1 {
+            return Ok(0);
         }
-        let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+        let total: u64 = branches.iter().map(|branch| u64::from(branch.share.weight)).sum();
         // Weights are at most 1,000,000 each, so 32 random bits and the total fit in 64.
         let mut place = ((random >> 32) * total) >> 32;
-        for share in shares {
-            match place.checked_sub(u64::from(share.weight)) {
+        for (at, branch) in (0..).zip(branches) {
+            match place.checked_sub(u64::from(branch.share.weight)) {
                 Some(rest) => place = rest,
-                None => return Ok(share.target),
+                None => return Ok(at),
             }
         }
         Err(Reason::BadBackend)

@@ -10,18 +10,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::gateway::{
-    Gateway, GatewayObjects, HostPattern, HttpFilter, HttpMatch, HttpRoute, HttpRule, Ingress,
+    Gateway, GatewayObjects, HostPattern, HttpMatch, HttpRoute, HttpRule, HttpSettings, Ingress,
     IngressBackend, Listener, ListenerProtocol, Meta, NamespaceFilter, ParentRef, PathMatch,
     PortRef, ValueMatch,
 };
 use model::name::ObjectRef;
 
-use super::{
-    Action, Candidate, EVERY_LISTENER, HostRoutes, ListenerNames, Redirect, RouteTable, Rule,
-    SchemeTable, Share, Target,
-};
-use crate::header_edit::Edits;
+use super::{Candidate, EVERY_LISTENER, HostRoutes, ListenerNames, RouteTable, SchemeTable};
 use crate::path;
+use crate::rule::{Rule, RuleSource, Share, Surroundings, Target, Timeouts};
 use crate::view::Warning;
 
 /// Builds the table. Never fails: what is wrong is left out and said in `warnings`.
@@ -172,7 +169,19 @@ impl Builder<'_> {
         self.warnings.push(Warning { origin: Arc::clone(&meta.origin), text });
     }
 
-    fn push_rule(&mut self, rule: Rule) -> u32 {
+    fn push_rule(&mut self, meta: &Meta, source: RuleSource<'_>) -> u32 {
+        let mut notes = Vec::new();
+        let rule = Rule::compile(
+            source,
+            &mut Surroundings {
+                target: &|_| Target::Broken,
+                material: &|_, _| None,
+                notes: &mut notes,
+            },
+        );
+        for note in notes {
+            self.warn(meta, note);
+        }
         self.rules.push(rule);
         // Invariant: documents are limited far below 2^32 rules.
         u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX)
@@ -182,7 +191,7 @@ impl Builder<'_> {
     fn ingress(&mut self, ingress: &Ingress) -> Option<u32> {
         let meta = &ingress.meta;
         for (place, path) in ingress.paths.iter().enumerate() {
-            let rule = self.ingress_rule(meta, &place.to_string(), &path.backend);
+            let rule = self.ingress_rule(ingress, &place.to_string(), &path.backend);
             self.entries.push(Entry {
                 on_http: true,
                 on_https: true,
@@ -202,24 +211,25 @@ impl Builder<'_> {
             });
         }
         let backend = ingress.default_backend.as_ref()?;
-        Some(self.ingress_rule(meta, "default", backend))
+        Some(self.ingress_rule(ingress, "default", backend))
     }
 
-    fn ingress_rule(&mut self, meta: &Meta, place: &str, backend: &IngressBackend) -> u32 {
+    fn ingress_rule(&mut self, ingress: &Ingress, place: &str, backend: &IngressBackend) -> u32 {
+        let meta = &ingress.meta;
         let target = match self.target(meta, &backend.service, &backend.port) {
             Target::Broken => Target::Absent,
             other => other,
         };
-        self.push_rule(Rule {
+        let source = RuleSource {
             id: format!("ingress/{}#{place}", meta.object).into(),
-            action: Action::Forward(vec![Share { target, weight: 1 }]),
-            request_headers: Vec::new(),
-            response_headers: Vec::new(),
-            rewrite_host: None,
-            rewrite_path: None,
-            request_timeout_ms: None,
-            backend_timeout_ms: None,
-        })
+            filters: &[],
+            backends: vec![(Share { target, weight: 1 }, &[])],
+            timeouts: Timeouts::default(),
+            retry: None,
+            session: None,
+            settings: &ingress.settings,
+        };
+        self.push_rule(meta, source)
     }
 
     fn target(&mut self, meta: &Meta, service: &ObjectRef, port: &PortRef) -> Target {
@@ -311,46 +321,25 @@ impl Builder<'_> {
     }
 
     fn http_rule(&mut self, route: &HttpRoute, place: usize, rule: &HttpRule) -> u32 {
-        let mut shares = Vec::new();
+        let mut backends = Vec::new();
         for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
             let port = PortRef::Number(backend.target.port.unwrap_or(0));
             let target = self.target(&route.meta, &backend.target.object, &port);
-            shares.push(Share { target, weight: backend.weight });
+            backends.push((Share { target, weight: backend.weight }, &*backend.filters));
         }
-        let mut built = Rule {
+        let source = RuleSource {
             id: format!("httproute/{}#{place}", route.meta.object).into(),
-            action: Action::Forward(shares),
-            request_headers: Vec::new(),
-            response_headers: Vec::new(),
-            rewrite_host: None,
-            rewrite_path: None,
-            request_timeout_ms: rule.request_timeout_ms,
-            backend_timeout_ms: rule.backend_timeout_ms,
+            filters: &rule.filters,
+            backends,
+            timeouts: Timeouts {
+                request_ms: rule.request_timeout_ms,
+                attempt_ms: rule.backend_timeout_ms,
+            },
+            retry: rule.retry.as_ref(),
+            session: rule.session.as_ref(),
+            settings: &HttpSettings::default(),
         };
-        let mut refused = Vec::new();
-        for filter in &rule.filters {
-            match filter.clone() {
-                HttpFilter::ModifyRequestHeaders(edit) => {
-                    built.request_headers.push(Edits::compile(&edit, &mut refused));
-                }
-                HttpFilter::ModifyResponseHeaders(edit) => {
-                    built.response_headers.push(Edits::compile(&edit, &mut refused));
-                }
-                HttpFilter::Redirect { scheme, hostname, port, path, status } => {
-                    built.action =
-                        Action::Redirect(Redirect { scheme, hostname, port, path, status });
-                }
-                HttpFilter::Rewrite { hostname, path } => {
-                    built.rewrite_host = hostname;
-                    built.rewrite_path = path;
-                }
-                HttpFilter::Mirror(_) | HttpFilter::Cors(_) | HttpFilter::Extension { .. } => {}
-            }
-        }
-        for name in refused {
-            self.warn(&route.meta, format!("the header `{name}` cannot be changed by a filter"));
-        }
-        self.push_rule(built)
+        self.push_rule(&route.meta, source)
     }
 }
 

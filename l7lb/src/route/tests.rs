@@ -14,6 +14,7 @@ use model::name::ObjectRef;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rule::{Action, Share, Target};
 use crate::view::Warning;
 
 fn meta(name: &str, created_s: i64) -> Meta {
@@ -349,7 +350,9 @@ fn what_cannot_be_used_is_named_and_the_rest_stays() {
         })?;
         let rule = table.rule(found.rule)?;
         match &rule.action {
-            Action::Forward(shares) => Some(shares.clone()),
+            Action::Forward(branches) => {
+                Some(branches.iter().map(|branch| branch.share.clone()).collect::<Vec<_>>())
+            }
             Action::Redirect(_) => None,
         }
     };
