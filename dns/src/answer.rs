@@ -156,8 +156,8 @@ fn refuse(
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a box would allocate on the way of an answer")]
 enum Outcome<'v> {
-    /// Records of the zone are in the answer section.
-    Hit,
+    /// This set of the zone is in the answer section, from this offset on.
+    Hit(&'v Set, usize),
     /// The answer is complete and wants no authority: steered, or a chain that leads out.
     Done,
     /// The name exists, the type does not; what the SOA's TTL may be at most.
@@ -254,8 +254,9 @@ impl<'v> Walk<'v, '_, '_> {
     fn at_node(&mut self, zone: &Zone, current: Current<'_>, node: &'v Node) -> Outcome<'v> {
         let zones = &*self.view.zones;
         let record_type = self.query.record_type;
-        // At a cut only DS is ours (RFC 4035, section 3.1.4.1).
-        if node.is_cut && record_type != RecordType::DS {
+        // At a cut only DS is ours (RFC 4035, section 3.1.4.1). What a wildcard makes is no cut: step 3c
+        // of RFC 1034, section 4.3.2, knows of no referral, and a wildcard's NS are data like others.
+        if node.is_cut && record_type != RecordType::DS && zones.is_named(node, current.name) {
             return Outcome::Referral(node, current.owner);
         }
         if let Some(service) = node.service()
@@ -278,13 +279,10 @@ impl<'v> Walk<'v, '_, '_> {
                 && self.has_dname(node)
                 && zones.is_named(node, current.name)
             {
-                return Outcome::Hit;
+                return Outcome::Hit(set, 0);
             }
             return match self.put(set, current.owner) {
-                Some(start) => {
-                    self.put_addresses(set, start);
-                    Outcome::Hit
-                }
+                Some(start) => Outcome::Hit(set, start),
                 None => Outcome::Truncated,
             };
         }
@@ -342,7 +340,11 @@ impl<'v> Walk<'v, '_, '_> {
         match self.response.put_record(Section::Answer, current.owner, head, name.wire()) {
             Ok(offset) => {
                 self.chain += 1;
-                Outcome::Follow(name, offset)
+                match self.query.record_type {
+                    // The CNAME made is what was asked for.
+                    RecordType::CNAME | RecordType::ANY => Outcome::Done,
+                    _ => Outcome::Follow(name, offset),
+                }
             }
             Err(_) => Outcome::Truncated,
         }
@@ -364,9 +366,9 @@ impl<'v> Walk<'v, '_, '_> {
         pointer_to(usize::from(current.owner & 0x3fff) + before).unwrap_or(current.owner)
     }
 
-    /// The addresses of name servers beside an NS answer, as far as they fit.
-    fn put_addresses(&mut self, servers: &Set, start: usize) {
-        for additional in self.view.zones.additional(servers) {
+    /// The addresses of the hosts that an NS, MX or SRV answer names, as far as they fit.
+    fn put_addresses(&mut self, set: &Set, start: usize) {
+        for additional in self.view.zones.additional(set) {
             if let Some(owner) = pointer_to(start + additional.owner_at) {
                 let put = self.response.put_set(Section::Additional, additional.addresses, owner);
                 if put.is_err() {
@@ -382,12 +384,13 @@ impl<'v> Walk<'v, '_, '_> {
         match outcome {
             // An NS set is already where it belongs; every other answer is followed by the zone's
             // servers if they fit, as BIND and NSD do.
-            Outcome::Hit => {
+            Outcome::Hit(set, start) => {
                 let record_type = self.query.record_type;
                 if record_type != RecordType::NS && record_type != RecordType::DS {
                     let (servers, apex) = (zones.name_servers(zone), self.response.apex());
                     let _optional = self.response.put_set(Section::Authority, servers, apex);
                 }
+                self.put_addresses(set, *start);
             }
             Outcome::Done | Outcome::Follow(..) => {}
             Outcome::NoData(ttl_s_max) => self.put_soa(zone, *ttl_s_max)?,

@@ -124,13 +124,13 @@ impl Set {
     }
 }
 
-/// An address set that goes with an NS set.
+/// An address set that goes with a set that names its host.
 #[derive(Debug, Clone, Copy)]
 struct Glue {
-    /// Where the NS record's rdata, the name of the server, lies in the NS set's body.
-    rdata_at: u32,
+    /// Where the host's name lies in the set's body.
+    name_at: u32,
     set: u32,
-    /// The server lies at or below the cut: nobody can find it otherwise (RFC 9471, section 3.1).
+    /// A server at or below its cut: nobody can find it otherwise (RFC 9471, section 3.1).
     required: bool,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Rendered<'a> {
 /// An address set for the additional section.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Additional<'a> {
-    /// Where the owner's name lies in the NS set's body.
+    /// Where the owner's name lies in the set's body.
     pub(crate) owner_at: usize,
     /// Whether the referral is useless without it.
     pub(crate) required: bool,
@@ -288,12 +288,12 @@ impl ZoneSet {
         }
     }
 
-    /// The addresses that go with an NS set.
+    /// The addresses of the hosts that a set names.
     pub(crate) fn additional(&self, set: &Set) -> impl Iterator<Item = Additional<'_>> {
         let glue = self.glue.get(set.glue.range()).unwrap_or_default();
         glue.iter().filter_map(|glue| {
             Some(Additional {
-                owner_at: glue.rdata_at as usize,
+                owner_at: glue.name_at as usize,
                 required: glue.required,
                 addresses: self.render(self.sets.get(glue.set as usize)?),
             })

@@ -191,7 +191,10 @@ fn the_apex_has_its_own_records() {
     );
     check(
         &ask("edge.example", RecordType::MX),
-        &format!("NOERROR aa\nedge.example. 300 MX 10 mail.edge.example.\n{NS}"),
+        &format!(
+            "NOERROR aa\nedge.example. 300 MX 10 mail.edge.example.\n{NS}\n\
+             +mail.edge.example. 300 A 192.0.2.25"
+        ),
     );
     check(
         &ask("ns1.edge.example", RecordType::A),
@@ -253,6 +256,14 @@ fn a_dname_moves_everything_below_it() {
          hello.edge.example. 30 A 198.51.100.1",
     );
     check(&ask("old.edge.example", RecordType::A), &format!("NOERROR aa\n{SOA}"));
+    // Who asks for a CNAME below it has it with the one that is made.
+    for record_type in [RecordType::CNAME, RecordType::ANY] {
+        check(
+            &ask("hello.old.edge.example", record_type),
+            "NOERROR aa\nold.edge.example. 300 DNAME edge.example.\n\
+             hello.old.edge.example. 300 CNAME hello.edge.example.",
+        );
+    }
     check(
         &ask("x.old.old.edge.example", RecordType::A),
         &format!(
@@ -283,6 +294,18 @@ fn a_delegation_is_referred_without_aa() {
         &ask("tosub.edge.example", RecordType::A),
         &format!("NOERROR aa\ntosub.edge.example. 300 CNAME x.sub.edge.example.\n{referral}"),
     );
+}
+
+#[test]
+fn a_wildcard_makes_no_delegation() {
+    check(&ask("x.cuts.edge.example", RecordType::A), &format!("NOERROR aa\n{SOA}"));
+    check(
+        &ask("x.cuts.edge.example", RecordType::NS),
+        "NOERROR aa\nx.cuts.edge.example. 300 NS ns.other.net.",
+    );
+    for name in ["*.cuts.edge.example", "x.*.cuts.edge.example"] {
+        check(&ask(name, RecordType::A), "NOERROR\n@*.cuts.edge.example. 300 NS ns.other.net.");
+    }
 }
 
 #[test]

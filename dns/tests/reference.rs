@@ -71,9 +71,11 @@ impl Reference<'_> {
         let same = self.entries.iter().filter(|entry| entry.owner == node && entry.kind == kind);
         same.map(|entry| {
             let rdata = match kind {
-                "A" => "192.0.2.1",
-                "TXT" => "text",
-                _ => &entry.target,
+                "A" => "192.0.2.1".to_owned(),
+                "TXT" => "text".to_owned(),
+                "DS" => "AAENAgECAwQ=".to_owned(),
+                "MX" => format!("10 {}", entry.target),
+                _ => entry.target.clone(),
             };
             format!("{owner} 300 {kind} {rdata}")
         })
@@ -89,6 +91,31 @@ impl Reference<'_> {
         let servers = self.entries.iter().filter(|e| e.owner == node && e.kind == "NS");
         servers
             .flat_map(|entry| self.told(&entry.target, "A", &entry.target))
+            .map(|line| format!("+{line}"))
+            .collect()
+    }
+
+    /// Mail hosts are looked up as a client would, but for aliases.
+    fn addresses_of_hosts(&self, node: &str) -> BTreeSet<String> {
+        let hosts = self.entries.iter().filter(|e| e.owner == node && e.kind == "MX");
+        let inside = hosts.filter(|entry| is_below(&entry.target, APEX));
+        inside
+            .filter_map(|entry| {
+                let host = &entry.target;
+                let path = path(host);
+                let is_cut = |node: &&str| *node != APEX && self.has(node, "NS");
+                let is_moved = |node: &&str| *node != host && self.has(node, "DNAME");
+                if path.iter().any(|node| is_cut(node) || is_moved(node)) {
+                    return None;
+                }
+                let mut node = host.clone();
+                if !self.exists(host) {
+                    let encloser = path.iter().rfind(|node| self.exists(node))?;
+                    node = format!("*.{encloser}");
+                }
+                Some(self.told(&node, "A", host))
+            })
+            .flatten()
             .map(|line| format!("+{line}"))
             .collect()
     }
@@ -132,6 +159,9 @@ impl Reference<'_> {
                 let kept = name.strip_suffix(&node).expect("below it");
                 let next = format!("{kept}{}", self.target(&node, "DNAME"));
                 self.answer.insert(format!("{name} 300 CNAME {next}"));
+                if kind == "CNAME" {
+                    return self.finish("NOERROR aa", &BTreeSet::new());
+                }
                 name = next;
                 continue;
             }
@@ -142,9 +172,6 @@ impl Reference<'_> {
                 node = format!("*.{encloser}");
                 if !self.exists(&node) {
                     return self.finish("NXDOMAIN aa", &soa());
-                }
-                if self.has(&node, "NS") && kind != "DS" {
-                    return self.refer(&node, &name);
                 }
             }
             if kind == "SOA" && node == APEX {
@@ -171,7 +198,16 @@ impl Reference<'_> {
         let rest = match kind {
             "NS" => self.addresses_of_servers(node),
             "DS" => BTreeSet::new(),
-            _ => self.told(APEX, "NS", APEX).iter().map(|line| format!("@{line}")).collect(),
+            _ => {
+                let servers = self.told(APEX, "NS", APEX);
+                let servers: BTreeSet<String> =
+                    servers.iter().map(|line| format!("@{line}")).collect();
+                if kind == "MX" {
+                    [servers, self.addresses_of_hosts(node)].concat()
+                } else {
+                    servers
+                }
+            }
         };
         self.finish("NOERROR aa", &rest)
     }
@@ -199,7 +235,7 @@ fn sound(entries: Vec<Entry>) -> Vec<Entry> {
         let is_beside_alias = mine().any(|other| other.kind == "CNAME");
         let is_double = mine().any(|other| {
             other.kind == entry.kind
-                && (is_single || other.target == entry.target || entry.kind != "NS")
+                && (is_single || other.target == entry.target || !matches!(entry.kind, "NS" | "MX"))
         });
         if !(is_alone || is_beside_alias || is_double) {
             kept.push(entry);
@@ -219,6 +255,8 @@ fn view(entries: &[Entry]) -> View {
             "NS" => (RecordType::NS, target(entry)),
             "CNAME" => (RecordType::CNAME, target(entry)),
             "DNAME" => (RecordType::DNAME, target(entry)),
+            "MX" => (RecordType::MX, [&[0, 10], name(&entry.target).as_wire()].concat().into()),
+            "DS" => (RecordType::DS, [0, 1, 13, 2, 1, 2, 3, 4].into()),
             other => panic!("no rdata for `{other}`"),
         };
         RecordSet { owner: name(&entry.owner), record_type, ttl_s: 300, rdata: vec![rdata] }
@@ -247,6 +285,7 @@ fn ours(view: &View, question: &str, kind: &str) -> String {
         "CNAME" => RecordType::CNAME,
         "DNAME" => RecordType::DNAME,
         "DS" => RecordType::DS,
+        "MX" => RecordType::MX,
         _ => RecordType::SOA,
     };
     let answer = Ask::new(question, record_type).answer_over(view, Transport::Tcp);
@@ -267,29 +306,41 @@ fn any_name(labels: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     })
 }
 
+/// Mostly what shapes a zone: cuts, aliases, what lies at and below them.
 fn any_entry() -> impl Strategy<Value = Entry> {
-    let kind = prop::sample::select(vec!["A", "A", "TXT", "NS", "CNAME", "CNAME", "DNAME"]);
-    let target = prop_oneof![4 => any_name(0..4), 1 => Just("x.other.".to_owned())];
+    let kind = prop::sample::select(vec![
+        "A", "A", "TXT", "NS", "NS", "DS", "CNAME", "CNAME", "CNAME", "DNAME", "MX",
+    ]);
+    let target = prop_oneof![5 => any_name(0..4), 1 => Just("x.other.".to_owned())];
     (any_name(0..4), kind, target).prop_map(|(owner, kind, target)| {
         // An NS record of the apex is the zone's own.
         Entry { owner, kind, target }
     })
 }
 
+const KINDS: [&str; 8] = ["A", "TXT", "NS", "CNAME", "DNAME", "DS", "SOA", "MX"];
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_engine_answers_as_the_reference(
-        entries in prop::collection::vec(any_entry(), 0..10),
-        questions in prop::collection::vec(
-            (any_name(0..5), prop::sample::select(vec!["A", "TXT", "NS", "CNAME", "DNAME", "DS", "SOA"])),
-            20,
+        entries in prop::collection::vec(any_entry(), 0..14),
+        questions in prop::collection::vec((any_name(0..5), prop::sample::select(&KINDS[..])), 10),
+        near in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop::option::of(any_name(1..2)), prop::sample::select(&KINDS[..])),
+            10,
         ),
     ) {
         let entries = sound(entries);
         let view = view(&entries);
-        for (question, kind) in questions {
+        // Half of the questions are for owners and names just below them.
+        let near = near.into_iter().map(|(at, label, kind)| {
+            let owner = &at.get(&entries).owner;
+            let below = label.as_ref().and_then(|label| label.strip_suffix(APEX));
+            (format!("{}{owner}", below.unwrap_or_default()), kind)
+        });
+        for (question, kind) in questions.into_iter().chain(near) {
             let mut reference = Reference { entries: &entries, answer: BTreeSet::new() };
             let wanted = reference.run(&question, kind);
             prop_assert_eq!(ours(&view, &question, kind), wanted, "{} {} in {:#?}", question, kind, entries);

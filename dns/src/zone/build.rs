@@ -12,7 +12,7 @@ use model::Policy;
 use model::name::DnsName;
 use model::record::{RecordSet, RecordType};
 
-use super::{Glue, Node, Set, Span, Zone, ZoneSet};
+use super::{Found, Glue, Node, Set, Span, Zone, ZoneSet};
 use crate::name::NameBuf;
 use crate::name_hash::HashKey;
 use crate::name_table::{NONE, NameTable};
@@ -27,6 +27,7 @@ const TYPE_CNAME: u16 = RecordType::CNAME.0;
 const TYPE_SOA: u16 = RecordType::SOA.0;
 const TYPE_PTR: u16 = 12;
 const TYPE_MX: u16 = RecordType::MX.0;
+const TYPE_SRV: u16 = 33;
 
 /// Why zones could not be rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -370,56 +371,77 @@ impl ZoneSet {
         Ok(())
     }
 
-    /// Finds the addresses of name servers that lie in the zone, for referrals and NS answers.
+    /// Finds the addresses of hosts of the zone that its records name: for referrals, and for answers
+    /// of the types whose RFCs ask for them (RFC 1034, section 4.3.2, RFC 1035, section 3.3.9, RFC 2782).
     fn gather_glue(&mut self) -> Result<(), BuildError> {
         for id in 0..self.nodes.len() {
             let node = self.nodes[id];
-            if node.sets.len == 0 || !(node.is_cut || node.parent == NONE) {
-                continue;
+            for set_at in node.sets.range() {
+                let Some(name_at) = host_at(self.sets[set_at].record_type) else { continue };
+                let start = self.glue.len();
+                let mut found = self.glue_of(&node, &self.sets[set_at], name_at)?;
+                // What a client cannot do without comes first, so that it is the last to be cut.
+                found.sort_by_key(|glue| !glue.required);
+                self.glue.append(&mut found);
+                self.sets[set_at].glue = span(start, self.glue.len())?;
             }
-            let Some(at) = self.sets[node.sets.range()]
-                .iter()
-                .position(|set| set.record_type == RecordType::NS.0)
-            else {
-                continue;
-            };
-            let set_at = node.sets.start as usize + at;
-            let start = self.glue.len();
-            let mut found = self.glue_of(&node, &self.sets[set_at])?;
-            // What a client cannot do without comes first, so that it is the last to be cut.
-            found.sort_by_key(|glue| !glue.required);
-            self.glue.append(&mut found);
-            self.sets[set_at].glue = span(start, self.glue.len())?;
         }
         Ok(())
     }
 
-    fn glue_of(&self, cut: &Node, servers: &Set) -> Result<Vec<Glue>, BuildError> {
-        let zone = self.zones[cut.zone as usize];
-        let body = &self.octets[servers.body.range()];
-        let cut_name = &self.octets[cut.name.range()];
+    /// The addresses of the hosts whose names stand `name_at` octets into a set's rdata.
+    fn glue_of(&self, node: &Node, set: &Set, name_at: usize) -> Result<Vec<Glue>, BuildError> {
+        let zone = self.zones[node.zone as usize];
+        let body = &self.octets[set.body.range()];
+        let node_name = &self.octets[node.name.range()];
+        let is_referral = node.is_cut && set.record_type == TYPE_NS;
         let mut found = Vec::new();
+        let mut hosts: Vec<NameBuf> = Vec::new();
         let mut at = 0;
         while let Some(&[high, low]) = body.get(at + 10..).and_then(<[u8]>::first_chunk) {
             let rdata_at = at + RDATA_AT;
             at = rdata_at + usize::from(u16::from_be_bytes([high, low]));
-            let Some(server) = self.expand(&zone, &body[rdata_at..at]) else { continue };
-            // A name out of the zone is not to be taken for one in it.
-            if server.suffix(zone.apex_labels) != self.name_of(zone.apex) {
+            let name_at = rdata_at + name_at;
+            let Some(host) = body.get(name_at..at).and_then(|name| self.expand(&zone, name)) else {
+                continue;
+            };
+            // A name out of the zone is not to be taken for one in it, and two records may name one.
+            if host.suffix(zone.apex_labels) != self.name_of(zone.apex)
+                || hosts.iter().any(|seen| seen.wire() == host.wire())
+            {
                 continue;
             }
-            let Some(node) = self.node(&zone, &server) else { continue };
-            let node = &self.nodes[node as usize];
-            let required = cut.is_cut && server.suffix(cut.labels) == cut_name;
-            for set_at in node.sets.range() {
+            let of_host = match set.record_type {
+                // A server is found by its glue, which lies below the cut.
+                TYPE_NS => self.node(&zone, &host).and_then(|id| self.nodes.get(id as usize)),
+                _ => match self.find(&zone, &host) {
+                    Found::Node(of_host) if !of_host.is_cut => Some(of_host),
+                    _ => None,
+                },
+            };
+            let Some(of_host) = of_host else { continue };
+            let required = is_referral && host.suffix(node.labels) == node_name;
+            hosts.push(host);
+            for set_at in of_host.sets.range() {
                 let record_type = RecordType(self.sets[set_at].record_type);
-                if record_type == RecordType::A || record_type == RecordType::AAAA {
-                    let (rdata_at, set) = (number(rdata_at)?, number(set_at)?);
-                    found.push(Glue { rdata_at, set, required });
+                let is_address = record_type == RecordType::A || record_type == RecordType::AAAA;
+                if is_address {
+                    let (name_at, set) = (number(name_at)?, number(set_at)?);
+                    found.push(Glue { name_at, set, required });
                 }
             }
         }
         Ok(found)
+    }
+}
+
+/// How far into rdata the name of a host stands whose addresses the client will want next.
+fn host_at(record_type: u16) -> Option<usize> {
+    match record_type {
+        TYPE_NS => Some(0),
+        TYPE_MX => Some(2),
+        TYPE_SRV => Some(6),
+        _ => None,
     }
 }
 

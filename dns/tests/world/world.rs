@@ -73,6 +73,7 @@ pub(crate) fn zone() -> Zone {
         records: vec![
             set("www.edge.example", RecordType::A, &[&[192, 0, 2, 1], &[192, 0, 2, 2]]),
             set("edge.example", RecordType::MX, &[&mx]),
+            set("mail.edge.example", RecordType::A, &[&[192, 0, 2, 25]]),
             set("big.edge.example", RecordType::TXT, &big),
             set("alias.edge.example", RecordType::CNAME, &[&target("hello.edge.example")]),
             set("alias2.edge.example", RecordType::CNAME, &[&target("alias.edge.example")]),
@@ -85,6 +86,7 @@ pub(crate) fn zone() -> Zone {
             set("sub.edge.example", RecordType::DS, &[&[0, 1, 13, 2, 1, 2, 3, 4]]),
             set("ns.sub.edge.example", RecordType::A, &[&[192, 0, 2, 99]]),
             set("tosub.edge.example", RecordType::CNAME, &[&target("x.sub.edge.example")]),
+            set("*.cuts.edge.example", RecordType::NS, &[&target("ns.other.net")]),
             set("deep.empty.edge.example", RecordType::TXT, &[b"\x04deep"]),
             set("*.wild.edge.example", RecordType::TXT, &[b"\x04wild"]),
             set("taken.wild.edge.example", RecordType::A, &[&[192, 0, 2, 3]]),

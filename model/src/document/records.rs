@@ -132,10 +132,6 @@ impl StaticSets {
                 "the apex's DS belongs in the parent zone",
                 "remove it, and give it to whoever runs the parent zone",
             ),
-            RecordType::NS | RecordType::DNAME if owner.is_wildcard() => Some((
-                format!("a wildcard cannot own {record_type} (RFC 4592, section 4)"),
-                "write the names one by one".into(),
-            )),
             _ => None,
         }
     }
@@ -175,6 +171,12 @@ impl StaticSets {
                     message,
                     "add the NS records of the child, or remove the DS",
                 );
+            }
+            let is_cutting = matches!(*record_type, RecordType::NS | RecordType::DNAME);
+            if is_cutting && owner.is_wildcard() {
+                let message = format!("a wildcard owns {record_type}");
+                let help = "RFC 4592, section 4, leaves it open what that means: write the names";
+                report.warn(set.span, message, help);
             }
             let glue = matches!(*record_type, RecordType::A | RecordType::AAAA);
             let of_cut = glue || matches!(*record_type, RecordType::NS | RecordType::DS);
