@@ -97,10 +97,51 @@ pub type RuleSet = Vec<Rule>;
 pub struct Rule {
     /// `policy-namespace/policy-name/rule-name`, for reasons.
     pub origin: Arc<str>,
+    /// By which way it reaches the service.
+    pub level: RuleLevel,
     /// Who it is about.
     pub matches: Match,
     /// What it does.
     pub effect: Effect,
+}
+
+/// The way by which a rule reaches a service, in order of precedence (GEP-713: an override of the
+/// wider target goes first, a default of the narrower).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum RuleLevel {
+    /// `overrides` of a policy on the Zone.
+    ZoneOverride,
+    /// `overrides` of a policy on the service.
+    ServiceOverride,
+    /// The service's own `canary`: its document comes before the policies about it.
+    Canary,
+    /// `rules` of a policy on the service.
+    #[default]
+    Service,
+    /// `defaults` of a policy on the service.
+    ServiceDefault,
+    /// `rules` of a policy on the Zone.
+    Zone,
+    /// `defaults` of a policy on the Zone.
+    ZoneDefault,
+}
+
+impl RuleLevel {
+    /// In words, as `explain` prints it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ZoneOverride => "override of the zone",
+            Self::ServiceOverride => "override of the service",
+            Self::Canary => "canary of the service",
+            Self::Service => "rule of the service",
+            Self::ServiceDefault => "default of the service",
+            Self::Zone => "rule of the zone",
+            Self::ZoneDefault => "default of the zone",
+        }
+    }
 }
 
 /// The clients of a rule: every given field must hold, any value of a field will do.
@@ -118,7 +159,7 @@ pub struct Match {
     pub areas: Vec<Area>,
     /// Origin ASNs.
     pub asns: Vec<u32>,
-    /// Client prefixes (v4 at most /24, v6 at most /56).
+    /// Client prefixes. What is finer than /24 or /56 counts by the majority of its block.
     pub cidrs: Vec<IpNet>,
     /// A weekly window in UTC; `None` always holds.
     pub window: Option<Window>,

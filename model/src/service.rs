@@ -58,6 +58,61 @@ pub struct TierStep {
     pub budget_us: Option<u32>,
 }
 
+/// What a service, or one client of it, needs: short for an order of tiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Class {
+    /// Access within 15 ms, aggregation within 30 ms, core.
+    Realtime,
+    /// Aggregation within 50 ms, access, core.
+    Interactive,
+    /// Core, aggregation, access.
+    Bulk,
+}
+
+impl Class {
+    /// Every class by its name.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("realtime", Self::Realtime), ("interactive", Self::Interactive), ("bulk", Self::Bulk)];
+
+    /// The class of a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, class)| class)
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Realtime => "realtime",
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// The order of tiers with budgets that it stands for (design: steering).
+    pub fn tiers(self) -> Vec<TierStep> {
+        let step = |tier, budget_ms: Option<u32>| TierStep {
+            tier,
+            budget_us: budget_ms.map(|ms| ms * 1000),
+        };
+        match self {
+            Self::Realtime => vec![
+                step(Tier::Access, Some(15)),
+                step(Tier::Aggregation, Some(30)),
+                step(Tier::Core, None),
+            ],
+            Self::Interactive => vec![
+                step(Tier::Aggregation, Some(50)),
+                step(Tier::Access, None),
+                step(Tier::Core, None),
+            ],
+            Self::Bulk => {
+                [Tier::Core, Tier::Aggregation, Tier::Access].map(|tier| step(tier, None)).to_vec()
+            }
+        }
+    }
+}
+
 /// A backend that must be ready at a site: a `Service` there, and its port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BackendRef {

@@ -10,7 +10,7 @@ use geo_data::LocaleTable;
 use ipnet::IpNet;
 use model::geo::Locale;
 use model::observe::{Client, Readiness, Verdict};
-use model::policy::Effect;
+use model::policy::{Effect, RuleLevel};
 use model::service::{GlobalService, ServiceId};
 use model::site::{Site, SiteId, Tier};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct Explanation {
     pub client: ClientShown,
     /// Where that is.
     pub locale: LocaleShown,
-    /// Rules that matched, highest precedence first, and what they do to this client.
+    /// Rules that matched, highest precedence first, and what they do or would do to this client.
     pub rules: Vec<RuleShown>,
     /// Every site of the pool: candidates best first, then those that orders took away.
     pub candidates: Vec<CandidateShown>,
@@ -119,8 +119,12 @@ pub struct LocaleShown {
 pub struct RuleShown {
     /// `policy-namespace/policy-name/rule-name`.
     pub origin: String,
+    /// By which way it reaches the service.
+    pub level: RuleLevel,
     /// What it does.
     pub effect: String,
+    /// The rule of the same effect that goes first; `None`: this one does.
+    pub yields_to: Option<String>,
 }
 
 /// A site of the pool.
@@ -206,7 +210,7 @@ pub fn explain(
         service: spec.object.to_string(),
         client: told.client(),
         locale: locale_shown(&shown.locale, shown.of),
-        rules: told.rules(&orders),
+        rules: told.rules(&ranker, &shown),
         candidates: told.candidates(&ranked),
         leaf: told.names(&found.leaf.sites),
         share: told.share(),
@@ -311,23 +315,26 @@ impl Telling<'_> {
         ClientShown { ip: self.client.ip, subnet, found_by }
     }
 
-    fn rules(&self, orders: &Orders<'_>) -> Vec<RuleShown> {
-        let Orders { fence, pin, weights, shift } = orders;
-        let numbers = [
-            fence.map(|(number, _)| number),
-            pin.map(|(number, _)| number),
-            weights.map(|(number, _)| number),
-            shift.map(|(number, _)| number),
-        ];
-        let mut numbers: Vec<usize> = numbers.into_iter().flatten().collect();
-        numbers.sort_unstable();
-        let rules = numbers.into_iter().filter_map(|number| self.spec.rules.get(number));
-        rules
-            .map(|rule| RuleShown {
+    fn rules(&self, ranker: &Ranker<'_>, shown: &Representative) -> Vec<RuleShown> {
+        let Orders { fence, pin, weights, shift } = ranker.orders(&shown.sight, &shown.prefixes);
+        let matching = ranker.matching(&shown.sight, &shown.prefixes);
+        let rules = matching.map(|(number, rule)| {
+            let first = match &rule.effect {
+                Effect::Fence(_) => fence.map(|(first, _)| first),
+                Effect::Pin(_) => pin.map(|(first, _)| first),
+                Effect::Weights(_) => weights.map(|(first, _)| first),
+                Effect::Shift { .. } => shift.map(|(first, _)| first),
+            };
+            let other = first.filter(|&first| first != number);
+            let other = other.and_then(|first| self.spec.rules.get(first));
+            RuleShown {
                 origin: rule.origin.to_string(),
+                level: rule.level,
                 effect: self.effect(&rule.effect),
-            })
-            .collect()
+                yields_to: other.map(|rule| rule.origin.to_string()),
+            }
+        });
+        rules.collect()
     }
 
     fn effect(&self, effect: &Effect) -> String {

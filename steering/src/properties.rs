@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::geo::{Area, Continent, Country, Isp, Locale, Point, Subdivision};
 use model::observe::{Client, Readiness, Verdict};
-use model::policy::{Effect, Fence, LocaleOverrides, Match, Rule, Window};
+use model::policy::{Effect, Fence, LocaleOverrides, Match, Rule, RuleLevel, Window};
 use model::service::{Fallback, Rung, ServiceId, TierStep};
 use model::site::{Site, SiteId, Tier};
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
@@ -157,7 +157,8 @@ fn random_rule(dice: &mut Dice, number: usize, ids: &[SiteId]) -> Rule {
         3 => Effect::Weights(ids.iter().map(|&id| (id, dice.of(&[0, 1, 50, 100]))).collect()),
         _ => Effect::Shift { to: dice.of(ids), share_bp: dice.of(&[0, 500, 5_000, 10_000]) },
     };
-    Rule { origin: format!("ns/policy/{number}").into(), matches: random_match(dice), effect }
+    let (level, matches) = (RuleLevel::default(), random_match(dice));
+    Rule { origin: format!("ns/policy/{number}").into(), level, matches, effect }
 }
 
 fn random_latency(dice: &mut Dice, ids: &[SiteId]) -> LatencyMap {
@@ -185,7 +186,7 @@ fn random_latency(dice: &mut Dice, ids: &[SiteId]) -> LatencyMap {
     LatencyMap { residuals: residuals.collect() }
 }
 
-fn random_world(seed: u64) -> World {
+pub(crate) fn random_world(seed: u64) -> World {
     let dice = &mut Dice(seed);
     let count = usize::try_from(dice.roll(8) + 1).expect("small");
     let sites: Vec<Site> = (0..count).map(|number| random_site(dice, number)).collect();

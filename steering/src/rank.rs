@@ -139,13 +139,20 @@ impl<'a> Ranker<'a> {
         }
     }
 
+    /// The rules that are about a client in these prefixes, with their numbers.
+    pub(crate) fn matching<'s>(
+        &'s self,
+        sight: &'s Sight,
+        prefixes: &'s [IpNet],
+    ) -> impl Iterator<Item = (usize, &'a Rule)> + 's {
+        let all = self.rules.iter().copied();
+        all.filter(|(_, rule)| matches(&rule.matches, sight, prefixes))
+    }
+
     /// The rules' orders for a client in these prefixes.
     pub(crate) fn orders(&self, sight: &Sight, prefixes: &[IpNet]) -> Orders<'a> {
         let mut orders = Orders::default();
-        for &(number, rule) in &self.rules {
-            if !matches(&rule.matches, sight, prefixes) {
-                continue;
-            }
+        for (number, rule) in self.matching(sight, prefixes) {
             match &rule.effect {
                 Effect::Fence(fence) => {
                     orders.fence.get_or_insert((number, fence));

@@ -1,4 +1,4 @@
-use model::policy::{Effect, Match, Rule, Window};
+use model::policy::{Effect, Match, Rule, RuleLevel, Window};
 
 use super::*;
 use crate::fixture;
@@ -118,7 +118,8 @@ fn a_window_that_opens_asks_for_a_new_map() {
     let window = Window { days: 1, start_min: 60, length_min: 60 };
     let matches = Match { window: Some(window), ..Match::default() };
     let effect = Effect::Pin(vec![SiteId(0)]);
-    policy.services[0].rules = vec![Rule { origin: "r".into(), matches, effect }];
+    policy.services[0].rules =
+        vec![Rule { origin: "r".into(), level: RuleLevel::default(), matches, effect }];
     // The epoch was a Thursday: Monday is four days later.
     let at = |minute: u64| {
         let now = Now { ms: 0, unix_ms: (4 * 24 * 60 + minute) * 60_000 };

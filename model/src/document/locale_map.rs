@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::fields::{self, Fields};
 use super::locale;
 use super::report::{Report, Spanned};
-use super::rule::coarsened;
+use super::rule::warn_of_folding;
 use super::tree::{Node, Value};
 use super::value;
 use crate::geo::Locale;
@@ -31,11 +31,7 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     fields.finish(report);
     let clients: Vec<_> = clients.into_iter().flatten().collect();
     for (prefix, _) in &clients {
-        if let Some(coarse) = coarsened(prefix.value) {
-            let message = format!("`{}` is finer than steering keeps clients apart", prefix.value);
-            let help = format!("the majority of `{coarse}` decides for all of it");
-            report.warn(prefix.span, message, help);
-        }
+        warn_of_folding(prefix.value, prefix.span, report);
     }
     Some(LocaleMapSpec {
         clients,

@@ -15,8 +15,8 @@ use crate::policy::{Match, Window};
 use crate::service::Rung;
 
 /// Steering keeps clients apart down to these lengths and no finer: what resolvers send.
-pub(super) const V4_LEN_MAX: u8 = 24;
-pub(super) const V6_LEN_MAX: u8 = 56;
+const V4_LEN_MAX: u8 = 24;
+const V6_LEN_MAX: u8 = 56;
 /// The highest weight: 16 bits leave room for sums over thousands of sites.
 const WEIGHT_MAX: u64 = 65_535;
 /// The most prefixes one rule may name.
@@ -237,17 +237,21 @@ fn several<'n, T>(
 
 fn read_cidr(node: &Node<'_>, report: &mut Report) -> Option<IpNet> {
     let prefix = value::cidr(node, report)?;
-    if let Some(coarse) = coarsened(prefix) {
-        let message = format!("`{prefix}` is finer than steering keeps clients apart");
-        let help = format!("the finest are /{V4_LEN_MAX} and /{V6_LEN_MAX}: write `{coarse}`");
-        report.error(node.span, message, help);
-        return None;
-    }
+    warn_of_folding(prefix, node.span, report);
     Some(prefix)
 }
 
+/// Warns of a prefix that is finer than what steering keeps apart.
+pub(super) fn warn_of_folding(prefix: IpNet, span: Span, report: &mut Report) {
+    if let Some(coarse) = coarsened(prefix) {
+        let message = format!("`{prefix}` is finer than steering keeps clients apart");
+        let help = format!("the majority of `{coarse}` decides for all of it");
+        report.warn(span, message, help);
+    }
+}
+
 /// The prefix cut to what steering can keep apart, if it is finer.
-pub(super) fn coarsened(prefix: IpNet) -> Option<IpNet> {
+fn coarsened(prefix: IpNet) -> Option<IpNet> {
     let len_max = match prefix {
         IpNet::V4(_) => V4_LEN_MAX,
         IpNet::V6(_) => V6_LEN_MAX,

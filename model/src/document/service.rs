@@ -13,7 +13,7 @@ use super::value;
 use crate::name::DnsName;
 use crate::policy::Match;
 use crate::record::RecordType;
-use crate::service::{Answers, Probe, Rung, Sticky, TierStep};
+use crate::service::{Answers, Class, Probe, Rung, Sticky, TierStep};
 use crate::site::Tier;
 
 /// The most hostnames of one service.
@@ -176,45 +176,13 @@ fn read_hostnames(node: &Node<'_>, report: &mut Report) -> Option<Vec<Spanned<Dn
     Some(names)
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Class {
-    Realtime,
-    Interactive,
-    Bulk,
-}
-
-/// The order of tiers with budgets that each class stands for (design: steering).
-fn tiers_of(class: Class) -> Vec<TierStep> {
-    let step =
-        |tier, budget_ms: Option<u32>| TierStep { tier, budget_us: budget_ms.map(|ms| ms * 1000) };
-    match class {
-        Class::Realtime => vec![
-            step(Tier::Access, Some(15)),
-            step(Tier::Aggregation, Some(30)),
-            step(Tier::Core, None),
-        ],
-        Class::Interactive => vec![
-            step(Tier::Aggregation, Some(50)),
-            step(Tier::Access, None),
-            step(Tier::Core, None),
-        ],
-        Class::Bulk => {
-            vec![step(Tier::Core, None), step(Tier::Aggregation, None), step(Tier::Access, None)]
-        }
-    }
-}
-
 fn read_tiers(fields: &mut Fields<'_, '_>, report: &mut Report) -> Option<Vec<TierStep>> {
-    const CLASSES: &[(&str, Class)] = &[
-        ("realtime", Class::Realtime),
-        ("interactive", Class::Interactive),
-        ("bulk", Class::Bulk),
-    ];
+    const CLASSES: &[(&str, Class)] = &Class::ALL;
     let class = fields.take("class");
     let tiers = fields.take("tiers");
     match (class, tiers) {
-        (None, None) => Some(tiers_of(Class::Interactive)),
-        (Some(class), None) => value::choice(CLASSES)(&class.value, report).map(tiers_of),
+        (None, None) => Some(Class::Interactive.tiers()),
+        (Some(class), None) => value::choice(CLASSES)(&class.value, report).map(Class::tiers),
         (None, Some(tiers)) => read_steps(&tiers.value, report),
         (Some(class), Some(tiers)) => {
             fields::report_together("class", ("tiers", tiers.key_span), report);

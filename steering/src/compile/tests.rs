@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::name::ObjectRef;
-use model::policy::{Effect, Match, Rule};
+use model::policy::{Effect, Match, Rule, RuleLevel};
 use model::service::ServiceId;
 use model::site::{SiteId, Tier};
 
@@ -20,7 +20,8 @@ fn world() -> World {
 
 fn pin(cidr: &str, site: SiteId) -> Rule {
     let matches = Match { cidrs: vec![net(cidr)], ..Match::default() };
-    Rule { origin: "ns/policy/pin".into(), matches, effect: Effect::Pin(vec![site]) }
+    let effect = Effect::Pin(vec![site]);
+    Rule { origin: "ns/policy/pin".into(), level: RuleLevel::default(), matches, effect }
 }
 
 #[test]

@@ -26,7 +26,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "  client  {}", client(self))?;
         writeln!(f, "  locale  {}", self.locale)?;
         for rule in &self.rules {
-            writeln!(f, "  rule    {}: {}", rule.origin, rule.effect)?;
+            let yields = rule.yields_to.as_ref().map(|other| format!(", yields to {other}"));
+            let (level, yields) = (rule.level.as_str(), yields.unwrap_or_default());
+            writeln!(f, "  rule    {} ({level}): {}{yields}", rule.origin, rule.effect)?;
         }
         if let Some(share) = &self.share {
             let weights = share.weights.iter().map(|(site, weight)| format!("{site}={weight}"));

@@ -1,7 +1,7 @@
 //! Explanations as people and machines read them.
 
 use model::observe::{Readiness, Verdict};
-use model::policy::{Effect, Match, Rule};
+use model::policy::{Effect, Match, Rule, RuleLevel};
 use model::service::{ServiceId, TierStep};
 use model::site::{SiteId, Tier};
 
@@ -64,10 +64,54 @@ fn a_shared_leaf_with_a_canary_asked_by_a_resolver() {
     world.service().steering.spread_within_us = 40_000;
     world.service().rules = vec![Rule {
         origin: "default/launch/canary".into(),
+        level: RuleLevel::Canary,
         matches: Match { cidrs: vec![net("14.0.0.0/12")], ..Match::default() },
         effect: Effect::Shift { to: SiteId(4), share_bp: 1_250 },
     }];
     check(include_str!("golden/canary.txt"), &world, resolver("14.1.2.3"));
+}
+
+#[test]
+fn rules_that_match_but_yield_are_told_too() {
+    let mut world = world();
+    let rule = |name: &str, level, effect| Rule {
+        origin: format!("default/{name}").into(),
+        level,
+        matches: Match::default(),
+        effect,
+    };
+    let pin = |site| Effect::Pin(vec![SiteId(site)]);
+    let elsewhere = Match { cidrs: vec![net("192.0.2.0/24")], ..Match::default() };
+    world.service().rules = vec![
+        rule("law/first", RuleLevel::ZoneOverride, pin(1)),
+        Rule { matches: elsewhere, ..rule("law/other", RuleLevel::ZoneOverride, pin(2)) },
+        rule("own/second", RuleLevel::Service, pin(3)),
+        rule("own/shift", RuleLevel::Service, Effect::Shift { to: SiteId(0), share_bp: 0 }),
+        rule("law/third", RuleLevel::ZoneDefault, pin(4)),
+    ];
+    let told = told(&world, ecs("14.1.2.0/24"));
+    let rules: Vec<(&str, RuleLevel, Option<&str>)> = told
+        .rules
+        .iter()
+        .map(|rule| (rule.origin.as_str(), rule.level, rule.yields_to.as_deref()))
+        .collect();
+    let first = Some("default/law/first");
+    assert_eq!(
+        rules,
+        [
+            ("default/law/first", RuleLevel::ZoneOverride, None),
+            ("default/own/second", RuleLevel::Service, first),
+            ("default/own/shift", RuleLevel::Service, None),
+            ("default/law/third", RuleLevel::ZoneDefault, first),
+        ]
+    );
+    let text = told.to_string();
+    let line = text.lines().find(|line| line.contains("own/second")).expect("told");
+    let name = world.policy.site(SiteId(3)).name.clone();
+    let expected = format!(
+        "  rule    default/own/second (rule of the service): pin {name}, yields to default/law/first"
+    );
+    assert_eq!(line, expected);
 }
 
 #[test]
@@ -82,6 +126,7 @@ fn a_block_that_a_cidr_cuts_shows_the_ranking_of_the_rest() {
     let mut world = World::new(world().policy.sites, &[]);
     world.service().rules = vec![Rule {
         origin: "default/policy/pin".into(),
+        level: RuleLevel::default(),
         matches: Match { cidrs: vec![net("14.0.64.0/26")], ..Match::default() },
         effect: Effect::Pin(vec![SiteId(0)]),
     }];

@@ -1,6 +1,6 @@
 //! Ranking of small worlds: what comes before the bill, and how a leaf is made.
 
-use model::policy::{Effect, Match, Rule, Window};
+use model::policy::{Effect, Match, Rule, RuleLevel, Window};
 use model::service::{Rung, TierStep};
 use model::site::{SiteId, Tier};
 
@@ -32,7 +32,8 @@ fn step(tier: Tier, budget_us: Option<u32>) -> TierStep {
 }
 
 fn rule(effect: Effect) -> Rule {
-    Rule { origin: "ns/policy/rule".into(), matches: Match::default(), effect }
+    let (level, matches) = (RuleLevel::default(), Match::default());
+    Rule { origin: "ns/policy/rule".into(), level, matches, effect }
 }
 
 #[test]

@@ -16,27 +16,15 @@ use crate::document::rule::{EffectSpec, FenceSpec, RuleSpec};
 use crate::document::service::CanarySpec;
 use crate::document::traffic::{TargetKind, TargetSpec, TrafficSpec};
 use crate::name::ObjectRef;
-use crate::policy::{Effect, Fence, Rule, RuleSet};
+use crate::policy::{Effect, Fence, Rule, RuleLevel, RuleSet};
 
 /// Where a rule stands among all that reach a service; the least comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    level: Level,
+    level: RuleLevel,
     created_s: i64,
     policy: ObjectRef,
     index: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    ZoneOverride,
-    ServiceOverride,
-    /// A service's own document comes before the policies about it.
-    Canary,
-    Service,
-    ServiceDefault,
-    Zone,
-    ZoneDefault,
 }
 
 type Ranked = Vec<(Rank, Rule)>;
@@ -70,20 +58,24 @@ pub(super) fn collect(
                     let object = ObjectRef::new("", &name.value);
                     names.require(Kind::Zone, &object, name.span, report);
                     let Some(index) = zone_indexes.get(&*name.value) else { continue };
-                    let levels = [Level::ZoneOverride, Level::Zone, Level::ZoneDefault];
+                    let levels = [RuleLevel::ZoneOverride, RuleLevel::Zone, RuleLevel::ZoneDefault];
                     (inherited.by_zone.entry(*index).or_default(), levels)
                 }
                 TargetKind::GlobalService => {
                     let object = ObjectRef::new(&head.object.namespace, &name.value);
                     names.require(Kind::GlobalService, &object, name.span, report);
-                    let levels = [Level::ServiceOverride, Level::Service, Level::ServiceDefault];
+                    let levels =
+                        [RuleLevel::ServiceOverride, RuleLevel::Service, RuleLevel::ServiceDefault];
                     (inherited.by_service.entry(object).or_default(), levels)
                 }
             };
             for (level, rules) in levels.into_iter().zip([&overrides, &rules, &defaults]) {
                 for (index, rule) in rules.iter().enumerate() {
                     let (created_s, policy) = (head.created_s, head.object.clone());
-                    all.push((Rank { level, created_s, policy, index }, rule.clone()));
+                    all.push((
+                        Rank { level, created_s, policy, index },
+                        Rule { level, ..rule.clone() },
+                    ));
                 }
             }
         }
@@ -104,11 +96,12 @@ impl Inherited {
         let Some(to) = names.site(site, report) else { return };
         let rule = Rule {
             origin: format!("{}/canary", head.object).into(),
+            level: RuleLevel::Canary,
             matches: matches.clone(),
             effect: Effect::Shift { to, share_bp: *share_bp },
         };
         let policy = head.object.clone();
-        let rank = Rank { level: Level::Canary, created_s: head.created_s, policy, index: 0 };
+        let rank = Rank { level: RuleLevel::Canary, created_s: head.created_s, policy, index: 0 };
         self.by_service.entry(head.object.clone()).or_default().push((rank, rule));
     }
 
@@ -138,7 +131,9 @@ fn convert_rule(head: &Head, spec: RuleSpec, names: &Names<'_>, report: &mut Rep
             Effect::Shift { to: names.site(&to, report).unwrap_or_default(), share_bp }
         }
     };
-    Rule { origin: Arc::from(format!("{}/{}", head.object, name)), matches, effect }
+    let origin = Arc::from(format!("{}/{}", head.object, name));
+    // Its level depends on the target.
+    Rule { origin, level: RuleLevel::default(), matches, effect }
 }
 
 /// Fence with its sites resolved, sorted.
