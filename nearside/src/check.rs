@@ -2,7 +2,7 @@
 
 use crate::cli::CheckArgs;
 use crate::log::{to_stderr, to_stdout};
-use crate::{Outcome, directory};
+use crate::{Outcome, audit, directory};
 
 /// Prints what the documents hold, or every error with its place and exit status 1.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Outcome> {
@@ -15,6 +15,9 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Outcome> {
     };
     for warning in &documents.warnings {
         to_stderr(&warning.to_string());
+    }
+    if let Some(name) = &args.audit {
+        return audit::audit(documents.policy, name, &args.of_audit, &args.geo);
     }
     let policy = &documents.policy;
     let gateway = &documents.gateway;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use model::record::RecordType;
 
 /// Latency-aware edge traffic gateway and global traffic manager.
 ///
@@ -212,6 +213,46 @@ pub(crate) struct ControllerArgs {
 pub(crate) struct CheckArgs {
     /// Directory or file of documents.
     pub(crate) path: PathBuf,
+    /// Also ask for every client of this name in every state of health, and prove the scopes of the
+    /// answers disjoint, right and minimal.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audit: Option<String>,
+    #[command(flatten)]
+    pub(crate) of_audit: AuditArgs,
+    #[command(flatten)]
+    pub(crate) geo: GeoSource,
+}
+
+/// How an audit is told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AuditArgs {
+    /// The type that clients ask for.
+    #[arg(long = "type", value_enum, ignore_case = true, default_value_t = AddressType::A, requires = "audit")]
+    pub(crate) record_type: AddressType,
+    /// JSON instead of text.
+    #[arg(long, requires = "audit")]
+    pub(crate) json: bool,
+}
+
+/// The types of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AddressType {
+    /// IPv4.
+    #[value(name = "A")]
+    A,
+    /// IPv6.
+    #[value(name = "AAAA")]
+    Aaaa,
+}
+
+impl AddressType {
+    /// As in DNS.
+    pub(crate) fn record_type(self) -> RecordType {
+        match self {
+            Self::A => RecordType::A,
+            Self::Aaaa => RecordType::AAAA,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

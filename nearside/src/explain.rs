@@ -1,20 +1,16 @@
 //! `nearside explain`: why a client gets what it gets, from a running process or from documents.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::{Context as _, bail};
 use hyper::{Method, StatusCode};
-use model::observe::{Client, Readiness};
-use model::{DnsName, Policy};
-use steering::compile::{Inputs, compile};
+use model::DnsName;
+use model::observe::Client;
 use steering::explain::Explanation;
-use steering::latency::LatencyMap;
-use steering::{Generation, Health, Snapshot};
 
+use crate::Outcome;
 use crate::cli::ExplainArgs;
 use crate::client::{self, query_value};
+use crate::compiled::Compiled;
 use crate::log::{to_stderr, to_stdout};
-use crate::{Outcome, directory, geo};
 
 /// Prints the explanation; exit status 1 when the name is not steered.
 pub(crate) async fn explain(args: ExplainArgs) -> anyhow::Result<Outcome> {
@@ -79,42 +75,8 @@ fn from_documents(
     client: Client,
 ) -> anyhow::Result<Option<Explanation>> {
     let Some(path) = &args.policy else { return Ok(None) };
-    let (documents, _) = directory::read_first(path)?;
-    let policy = documents.policy;
-    let Some(service) = policy.service_for(name) else { return Ok(None) };
-    let locales = geo::load(&args.geo)?.with_overrides(&policy.locale_overrides);
-    let drained: Vec<bool> = policy.sites.iter().map(|site| site.drain).collect();
-    let latency = LatencyMap::default();
-    let inputs = Inputs {
-        policy: &policy,
-        policy_generation: 0,
-        locales: &locales,
-        latency: &latency,
-        drained: &drained,
-        long_out: &[],
-        minute_of_week: minute_of_week(),
-    };
-    let map = compile(&inputs);
-    let snapshot = Snapshot {
-        policy_generation: Generation::default(),
-        policy: policy.clone().into(),
-        map: map.into(),
-        health: everything_up(&policy, drained.clone()).into(),
-        ..Snapshot::default()
-    };
-    Ok(steering::explain::explain(&inputs, &snapshot, service, client))
-}
-
-/// Without a running process nobody has said anything of a site: all count as up and ready.
-fn everything_up(policy: &Policy, drained: Vec<bool>) -> Health {
-    let ready = vec![Readiness::Ready; policy.sites.len()];
-    Health { drained, readiness: vec![ready; policy.services.len()], ..Health::default() }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell: windows of rules are about now")]
-fn minute_of_week() -> u16 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // 1970-01-01 was a Thursday, three days into the week.
-    let minutes = (since.as_secs() / 60 + 3 * 24 * 60) % (7 * 24 * 60);
-    u16::try_from(minutes).unwrap_or(0)
+    let compiled = Compiled::read(path, &args.geo)?;
+    let Some(service) = compiled.policy.service_for(name) else { return Ok(None) };
+    let snapshot = compiled.snapshot();
+    Ok(steering::explain::explain(&compiled.inputs(), &snapshot, service, client))
 }

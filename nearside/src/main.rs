@@ -4,9 +4,11 @@
 //! This is the only crate that prints, exits or installs a global.
 
 mod admin;
+mod audit;
 mod check;
 mod cli;
 mod client;
+mod compiled;
 mod demo_origin;
 mod directory;
 mod drain;

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "real processes are waited for in real time")]
 
 mod end_to_end {
+    mod audit;
     mod edits;
     mod httpdns;
     mod refusals;

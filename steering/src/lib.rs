@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness. The same functions serve, explain, plan and simulate.
 
+pub mod audit;
 pub mod bill;
 pub mod compile;
 mod cut;

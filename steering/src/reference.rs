@@ -3,13 +3,13 @@
 //! It shares nothing with the compiler but the distance between two points and the block's draw.
 
 use model::geo::{Country, Locale};
-use model::observe::{Readiness, Verdict};
 use model::policy::{Effect, Fence, Rule};
 use model::service::{Fallback, Rung, ServiceId};
 use model::site::{Site, SiteId};
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use crate::audit::right::{Answer, Case};
 use crate::decide::Reason;
 use crate::latency::{EVERY_OTHER_SITE, Level};
 use crate::place::Place;
@@ -243,81 +243,20 @@ fn fineness(level: &Level, locale: &Locale, ip: IpAddr) -> Option<u32> {
     }
 }
 
-/// What may be answered in this order of the leaf's sites, as sets of sites that are equally right:
-/// one place in the answer each. `order` begins with the shift's site if the block is shifted.
+/// What may be answered in this order of the leaf's sites.
 pub(crate) fn answer(
     world: &World,
     leaf: &RefLeaf,
     order: &[SiteId],
     is_shifted: bool,
 ) -> (Reason, Answer) {
-    let service = &world.policy.services[0];
-    let health = &world.health;
-    let id = ServiceId(0);
-    let count = usize::from(service.answers.sites_max);
-    let staying = |site: &SiteId| !health.is_drained(*site);
-    let ready = |site: &SiteId| health.readiness(id, *site) == Readiness::Ready;
-    let up = |site: &SiteId| health.verdict(id, *site) != Verdict::Down;
-    let pool: Vec<SiteId> = service.pool.iter().copied().filter(staying).collect();
-    let up_count = pool.iter().filter(|site| up(site)).count();
-    let panic = up_count * 100 < pool.len() * usize::from(service.panic_below_percent);
-    let usable = |site: &SiteId| staying(site) && ready(site) && (panic || up(site));
-    let take = |sites: Vec<SiteId>| Answer::Exactly(sites.into_iter().take(count).collect());
-    if leaf.allowed.is_empty() {
-        return (Reason::Fenced, Answer::Exactly(Vec::new()));
-    }
-    let good: Vec<SiteId> = order.iter().copied().filter(usable).collect();
-    if let Some(&best) = good.first() {
-        let reason = if panic {
-            Reason::Panic
-        } else if Some(&best) != order.first() {
-            Reason::Failover
-        } else if is_shifted {
-            Reason::Shift
-        } else if leaf.sharing.is_empty() {
-            Reason::Best
-        } else {
-            Reason::Share
-        };
-        return (reason, take(good));
-    }
-    let elsewhere: Vec<SiteId> = leaf.allowed.iter().copied().filter(usable).collect();
-    if !elsewhere.is_empty() {
-        let reason = if panic { Reason::Panic } else { Reason::Failover };
-        return (reason, Answer::SomeOf(elsewhere, count));
-    }
-    match &service.fallback {
-        Fallback::AnswerNone => return (Reason::FallbackNone, Answer::Exactly(Vec::new())),
-        Fallback::AnswerSites(_) if !leaf.fallback.is_empty() => {
-            let up: Vec<SiteId> = leaf.fallback.iter().copied().filter(up).collect();
-            let sites = if up.is_empty() { leaf.fallback.clone() } else { up };
-            return (Reason::FallbackSites, take(sites));
-        }
-        _ => {}
-    }
-    let those_ready: Vec<SiteId> = order.iter().copied().filter(ready).collect();
-    let sites = if those_ready.is_empty() { order.to_vec() } else { those_ready };
-    (Reason::AllOut, take(sites))
-}
-
-/// Right answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// These sites in this order.
-    Exactly(Vec<SiteId>),
-    /// As many of these as there are, up to a count, in any order.
-    SomeOf(Vec<SiteId>, usize),
-}
-
-impl Answer {
-    pub(crate) fn is_met_by(&self, sites: &[SiteId]) -> bool {
-        match self {
-            Self::Exactly(exactly) => exactly == sites,
-            Self::SomeOf(some, count) => {
-                sites.len() == some.len().min(*count)
-                    && sites.iter().all(|site| some.contains(site))
-                    && sites.iter().enumerate().all(|(at, site)| !sites[..at].contains(site))
-            }
-        }
-    }
+    let case = Case {
+        id: ServiceId(0),
+        service: &world.policy.services[0],
+        health: &world.health,
+        allowed: &leaf.allowed,
+        fallback: &leaf.fallback,
+        is_shared: !leaf.sharing.is_empty(),
+    };
+    case.answer(order, is_shifted)
 }

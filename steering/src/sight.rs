@@ -49,6 +49,25 @@ pub(crate) struct Sight {
     pub(crate) asn: Option<u32>,
 }
 
+impl Sight {
+    /// All that there is to see of a locale, whether a policy can tell it apart or not.
+    pub(crate) fn whole(locale: &Locale, locales: &LocaleTable) -> Self {
+        fn is<T>(value: Option<T>) -> Seen<T> {
+            value.map_or(Seen::Unknown, Seen::Is)
+        }
+        let centre = || locales.centre(locale.country?, locale.subdivision);
+        Self {
+            point: locale.point.or_else(centre),
+            continent: locale.country.and_then(Country::continent),
+            country: is(locale.country),
+            subdivision: locale.subdivision,
+            isp: is(locale.isp),
+            area: locale.area,
+            asn: locale.asn,
+        }
+    }
+}
+
 /// The values that make a difference, each list sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Lens {
