@@ -61,7 +61,9 @@ pub const DEPTH_MAX: usize = 64;
 pub const FINDINGS_MAX: usize = 10_000;
 /// The most syntax errors of one file; each costs a new start at the next document.
 pub const SYNTAX_ERRORS_MAX: usize = 100;
-/// The most records of one zone file.
+/// The largest zone file, and all files of a zone together: 128 octets for each of its records.
+pub const ZONE_FILE_OCTETS_MAX: usize = 128 << 20;
+/// The most records of one zone file, those of files it includes among them.
 pub const ZONE_RECORDS_MAX: usize = 1_000_000;
 
 /// Extensions of document files; a file with any other can only be named by a `zoneFile`.
@@ -116,6 +118,11 @@ pub fn load(files: &[SourceFile]) -> Result<Documents, Vec<Diagnostic>> {
     Ok(Documents { policy, gateway, warnings: diagnostics })
 }
 
+/// How large a file may be, by its path.
+pub fn octets_max(path: &str) -> usize {
+    if is_document(path) { FILE_OCTETS_MAX } else { ZONE_FILE_OCTETS_MAX }
+}
+
 /// Whether a path is a document's by its extension.
 pub fn is_document(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
@@ -136,10 +143,11 @@ fn is_readable(index: u32, file: &SourceFile, files: usize, report: &mut Report)
         report.lose(Lost::Document);
         return false;
     }
-    if file.text.len() > FILE_OCTETS_MAX {
+    let octets_max = octets_max(&file.path);
+    if file.text.len() > octets_max {
         report.error(
             start,
-            format!("the file is larger than {FILE_OCTETS_MAX} octets"),
+            format!("the file is larger than {octets_max} octets"),
             "split it into several files",
         );
         report.lose(Lost::Document);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use model::document::{Diagnostic, Documents, Severity, SourceFile, load};
+use model::document::{Diagnostic, Documents, Severity, SourceFile, load, octets_max};
 use notify::Watcher as _;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -15,8 +15,6 @@ use tokio::time::timeout;
 
 /// The most files one directory may hold.
 const FILES_MAX: usize = 100_000;
-/// The largest file, in octets.
-const FILE_OCTETS_MAX: u64 = 16 << 20;
 /// The deepest directory below the given one.
 const DEPTH_MAX: usize = 16;
 /// An edit is often several events; the directory is read when it was quiet for this long.
@@ -165,8 +163,9 @@ fn is_document(path: &Path) -> bool {
 fn source(path: &Path) -> anyhow::Result<SourceFile> {
     let shown = path.display().to_string();
     let octets = std::fs::metadata(path).with_context(|| format!("cannot read `{shown}`"))?.len();
-    if octets > FILE_OCTETS_MAX {
-        bail!("`{shown}` is {octets} octets\n  help: a document file may have {FILE_OCTETS_MAX}");
+    let octets_max = octets_max(&shown);
+    if octets > octets_max as u64 {
+        bail!("`{shown}` is {octets} octets\n  help: a file of its kind may have {octets_max}");
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"))?;
     Ok(SourceFile { path: shown.into(), text: text.into() })

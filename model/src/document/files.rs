@@ -44,6 +44,26 @@ impl<'f> Files<'f> {
         self.used.insert(index);
         Some((u32::try_from(index).ok()?, &self.files[index].text))
     }
+
+    /// A file that another one includes: beside it or deeper. Says why not.
+    pub(super) fn include(&mut self, path: &Spanned<&str>) -> Result<(u32, &'f str), String> {
+        let Spanned { value: wanted, span } = *path;
+        let is_outside = wanted.starts_with('/') || wanted.split('/').any(|part| part == "..");
+        if is_outside || wanted.is_empty() {
+            return Err(format!("`{wanted}` leads out of the directory"));
+        }
+        let from = self.files.get(span.file as usize).map_or("", |file| &*file.path);
+        let wanted = match from.rsplit_once('/') {
+            Some((directory, _)) => normalized(&format!("{directory}/{wanted}")),
+            None => normalized(wanted),
+        };
+        let found = self.by_path.get(&wanted).copied();
+        let found = found.filter(|index| !is_document(&self.files[*index].path));
+        let found = found.and_then(|index| Some((index, u32::try_from(index).ok()?)));
+        let (index, file) = found.ok_or_else(|| format!("there is no zone file `{wanted}`"))?;
+        self.used.insert(index);
+        Ok((file, &self.files[index].text))
+    }
 }
 
 impl Files<'_> {

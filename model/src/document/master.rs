@@ -31,6 +31,8 @@ pub(super) struct LexError {
     pub(super) help: &'static str,
 }
 
+/// The most words of a logical line: 64 KiB of rdata as single octets in hexadecimal, and some more.
+const WORDS_MAX: usize = 70_000;
 const HELP_PARENTHESIS: &str = "remove it, add `(` before, or write `\\)` for the character";
 const HELP_ESCAPE: &str = "write `\\\\` for a backslash, or finish the escape";
 const HELP_QUOTE: &str = "put the quotes around the whole word, or write `\\\"` for the character";
@@ -95,6 +97,10 @@ impl<'t> Lexer<'t> {
                 ')' => {
                     return Err(self.error("this parenthesis was never opened", HELP_PARENTHESIS));
                 }
+                _ if words.len() >= WORDS_MAX => {
+                    let message = "this record has too many words";
+                    return Err(self.error(message, "close the parenthesis where the record ends"));
+                }
                 _ => words.push(self.read_word()?),
             }
         }
@@ -135,7 +141,7 @@ impl<'t> Lexer<'t> {
         Ok(Word { text: &self.text[start..self.at], quoted: false, line, column })
     }
 
-    /// From one quote to the next; master files allow line ends within.
+    /// From one quote to the next, on one line: a quote that is not closed should not hide the rest.
     fn read_quoted(&mut self) -> Result<(), LexError> {
         let (line, column) = (self.line, self.column);
         self.bump();

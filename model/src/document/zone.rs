@@ -228,7 +228,8 @@ pub(super) fn check_zone_file(spec: &ZoneSpec, files: &mut Files<'_>, report: &m
     let found = spec.zone_file.as_ref().and_then(|path| files.find(path, report));
     if let Some((file, text)) = found {
         let root = DnsName::root();
-        zone_file::read(file, text, Defaults { apex: &root, ttl_s: spec.ttl_s }, report);
+        let defaults = Defaults { apex: &root, ttl_s: spec.ttl_s };
+        zone_file::read(file, text, defaults, files, report);
     }
 }
 
@@ -257,7 +258,7 @@ pub(super) fn convert(
     let may_have_servers = names_servers || (zone_file.is_some() && file.is_none());
     if let Some((file, text)) = file {
         let defaults = Defaults { apex: &apex, ttl_s };
-        for record in zone_file::read(file, text, defaults, report) {
+        for record in zone_file::read(file, text, defaults, files, report) {
             match record.record_type {
                 RecordType::SOA if record.owner == apex => keep_soa(&mut file_soa, &record, report),
                 RecordType::NS if record.owner == apex => file_servers.push(record),
