@@ -88,11 +88,14 @@ pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> 
     let query = match message::parse(packet, &mut name) {
         Ok(query) => query,
         Err(Refusal::Drop) => return None,
-        Err(Refusal::Answer { fault, question_end, edns }) => {
+        Err(Refusal::Answer { mut fault, question_end, edns }) => {
             let edns = edns.as_ref();
             if let Some(edns) = edns {
                 extras = Extras::of(view, edns, arrival);
                 us.extras = extras.octets();
+                if fault == Fault::CookieAlone {
+                    fault = extras.fault_alone(edns);
+                }
             }
             let room = room(&us, arrival.transport, edns);
             let response = Response::begin(packet, question_end, room, out)?;

@@ -17,7 +17,8 @@ use crate::siphash::{Key, siphash};
 
 /// A client cookie and a version 1 server cookie.
 pub(crate) const COOKIE_OCTETS: usize = 24;
-const CLIENT_OCTETS: usize = 8;
+/// The client's cookie.
+pub(crate) const CLIENT_OCTETS: usize = 8;
 const VERSION: u8 = 1;
 /// How old a cookie may be, from when on it is renewed, and how far ahead another node's clock may
 /// be (RFC 9018, section 4.3).

@@ -33,6 +33,8 @@ pub enum Fault {
     Malformed,
     /// QDCOUNT is not one (RFC 9619).
     QuestionCount,
+    /// There is no question but a cookie: the client wants ours (RFC 7873, section 5.4).
+    CookieAlone,
     /// An opcode other than QUERY.
     Opcode,
     /// A class other than IN.
@@ -60,6 +62,7 @@ impl Fault {
             Self::Class | Self::Transfer => rcode::REFUSED,
             Self::Version => rcode::BADVERS,
             Self::CookieUnknown => rcode::BADCOOKIE,
+            Self::CookieAlone => rcode::NOERROR,
         }
     }
 }
@@ -144,7 +147,9 @@ pub fn parse<'a>(packet: &'a [u8], name: &'a mut NameBuf) -> Result<Query<'a>, R
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     if count(4) != 1 {
-        return Err(Refusal::bare(Fault::QuestionCount));
+        let is_bare = count(4) == 0 && count(6) == 0 && count(8) == 0;
+        let refusal = Refusal::bare(Fault::QuestionCount);
+        return Err(if is_bare { without_question(packet, count(10)) } else { refusal });
     }
     name.refill(&packet[HEADER_OCTETS..]).ok_or_else(|| Refusal::bare(Fault::Malformed))?;
     let name_end = HEADER_OCTETS + name.octet_count();
@@ -177,6 +182,25 @@ pub fn parse<'a>(packet: &'a [u8], name: &'a mut NameBuf) -> Result<Query<'a>, R
         // TKEY, TSIG, MAILB, MAILA (RFC 6895, section 3.1: meta types that are never data).
         249 | 250 | 253 | 254 => Err(fail(Fault::MetaType, edns)),
         _ => Ok(Query { packet, name, record_type, edns }),
+    }
+}
+
+/// What is said to a query of nothing but an additional section.
+#[cold]
+fn without_question(packet: &[u8], additionals: u16) -> Refusal<'_> {
+    let answer = |fault, edns| Refusal::Answer { fault, question_end: HEADER_OCTETS, edns };
+    match additional(packet, HEADER_OCTETS, additionals) {
+        Ok(Some(option)) => {
+            let mut edns = Edns::default();
+            let fault = match option.read(&mut edns) {
+                Ok(()) if edns.cookie.is_some() => Fault::CookieAlone,
+                Ok(()) => Fault::QuestionCount,
+                Err(fault) => fault,
+            };
+            answer(fault, Some(edns))
+        }
+        Ok(None) => Refusal::bare(Fault::QuestionCount),
+        Err(fault) => Refusal::bare(fault),
     }
 }
 

@@ -90,3 +90,70 @@ fn the_cookie_has_its_room_when_an_answer_is_cut() {
     let wanted = format!("NOERROR aa tc\nedns 1232 {BOTH}");
     check(CookiePolicy::Offer, Transport::Udp, &big, &wanted);
 }
+
+#[test]
+fn a_cookie_may_be_had_without_a_question() {
+    let client = "198.51.100.100:53".parse().expect("an address");
+    let answer = |secret: Option<[u8; 16]>, cookie: &[u8]| {
+        let settings = Settings {
+            cookie_secrets: secret.map(|secret| CookieSecrets::new(secret, None)),
+            ..Settings::default()
+        };
+        let view = View::build(&snapshot(healthy()), settings, &RandomState::new());
+        let mut packet =
+            vec![0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0];
+        let length = u8::try_from(cookie.len()).expect("short");
+        packet.extend([length + 4, 0, 10, 0, length]);
+        packet.extend(cookie);
+        let arrival = Arrival { client, transport: Transport::Udp, now_s: BORN_S };
+        let mut out = [0; 512];
+        let handled = dns::answer::handle(&view.expect("a view"), &packet, &arrival, &mut out);
+        world::text_of(&out[..handled.expect("an answer").octets])
+    };
+    let known = [OF_CLIENT.as_slice(), &OF_SERVER].concat();
+    let forged = [OF_CLIENT.as_slice(), &[1; 16]].concat();
+    assert_eq!(answer(Some(SECRET), &OF_CLIENT), format!("NOERROR\nedns 1232 {BOTH}"));
+    assert_eq!(answer(Some(SECRET), &known), format!("NOERROR\nedns 1232 {BOTH}"));
+    assert_eq!(answer(Some(SECRET), &forged), format!("23\nedns 1232 {BOTH}"));
+    assert_eq!(answer(Some(SECRET), b"short"), "FORMERR\nedns 1232");
+    assert_eq!(answer(None, &OF_CLIENT), "FORMERR\nedns 1232");
+}
+
+#[test]
+fn nodes_roll_over_from_one_secret_to_the_next_without_a_stranger() {
+    let next = [7; 16];
+    let cookie = |secrets: CookieSecrets, sent: &[u8]| {
+        let settings = Settings {
+            cookie_secrets: Some(secrets),
+            cookie_policy: CookiePolicy::Require,
+            ..Settings::default()
+        };
+        let view = View::build(&snapshot(healthy()), settings, &RandomState::new());
+        let client = "198.51.100.100:53".parse().expect("an address");
+        let arrival = Arrival { client, transport: Transport::Udp, now_s: BORN_S };
+        hello().option(10, sent).answer_to(&view.expect("a view"), arrival)
+    };
+    let octets = |answer: &str| -> Vec<u8> {
+        let (_, hex) = answer.split_once("cookie=").expect("a cookie");
+        let digits = hex.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).expect("digits"));
+        digits.map(|pair| u8::from_str_radix(pair, 16).expect("digits")).collect()
+    };
+    let steps = [
+        CookieSecrets::new(SECRET, None),
+        CookieSecrets::new(SECRET, Some(next)),
+        CookieSecrets::new(next, Some(SECRET)),
+        CookieSecrets::new(next, None),
+    ];
+    // Nodes are at most one step apart, and a client goes from any to any.
+    for pair in steps.windows(2) {
+        for (here, there) in [(0, 1), (1, 0)] {
+            let first = cookie(pair[here].clone(), &OF_CLIENT);
+            assert!(first.starts_with("23\n"), "{first}");
+            let again = cookie(pair[there].clone(), &octets(&first));
+            assert!(again.starts_with(HELLO), "{again}");
+        }
+    }
+    // Two steps are too many: the secret of before is forgotten.
+    let first = cookie(steps[0].clone(), &OF_CLIENT);
+    assert!(cookie(steps[3].clone(), &octets(&first)).starts_with("23\n"));
+}

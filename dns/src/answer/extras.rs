@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{Arrival, Transport};
-use crate::cookie::{COOKIE_OCTETS, CookiePolicy};
-use crate::message::{Edns, edns};
+use crate::cookie::{CLIENT_OCTETS, COOKIE_OCTETS, CookiePolicy};
+use crate::message::{Edns, Fault, edns};
 use crate::view::{NSID_OCTETS_MAX, View};
 
 /// Code and length of an option.
@@ -20,19 +20,23 @@ pub(super) struct Extras {
     len: usize,
     /// Whether the client must first come back with the cookie it is given.
     pub(super) wants_cookie: bool,
+    /// Whether the cookie it shows is ours; `None` when we give none.
+    is_known: Option<bool>,
 }
 
 impl Extras {
     /// Lays out what this query asks for.
     #[inline(never)]
     pub(super) fn of(view: &View, edns: &Edns<'_>, arrival: &Arrival) -> Self {
-        let mut extras = Self { octets: [0; OCTETS_MAX], len: 0, wants_cookie: false };
+        let mut extras =
+            Self { octets: [0; OCTETS_MAX], len: 0, wants_cookie: false, is_known: None };
         let settings = &view.settings;
         let is_udp = arrival.transport == Transport::Udp;
         if let (Some(secrets), Some(sent)) = (&settings.cookie_secrets, edns.cookie)
             && let Some(cookie) = secrets.reply(sent, arrival.client.ip(), arrival.now_s)
         {
             extras.put(edns::OPTION_COOKIE, &cookie.octets);
+            extras.is_known = Some(cookie.is_known);
             // Who came over TCP has shown that it receives at its address.
             let is_required = settings.cookie_policy == CookiePolicy::Require && is_udp;
             extras.wants_cookie = is_required && !cookie.is_known;
@@ -45,6 +49,17 @@ impl Extras {
             extras.put(edns::OPTION_KEEPALIVE, &tenths(settings.tcp_idle).to_be_bytes());
         }
         extras
+    }
+
+    /// What is wrong with a query of a cookie alone (RFC 7873, section 5.4): nothing, unless the cookie
+    /// is not ours, or we have none to give.
+    pub(super) fn fault_alone(&self, edns: &Edns<'_>) -> Fault {
+        let shows_ours = edns.cookie.is_some_and(|cookie| cookie.len() > CLIENT_OCTETS);
+        match self.is_known {
+            None => Fault::QuestionCount,
+            Some(false) if shows_ours => Fault::CookieUnknown,
+            Some(_) => Fault::CookieAlone,
+        }
     }
 
     /// The options.

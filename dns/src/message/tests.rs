@@ -18,6 +18,14 @@ fn with_options(options: &[(u16, &[u8])]) -> Vec<u8> {
     with_opt(&[&[0, 0, 41, 4, 208, 0, 0, 0, 0], &*rdata_with_length(&rdata)].concat())
 }
 
+/// Nothing but an OPT record.
+fn without_question(options: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut packet = with_options(options);
+    packet[5] = 0;
+    packet.drain(HEADER_OCTETS..plain().len());
+    packet
+}
+
 fn rdata_with_length(rdata: &[u8]) -> Vec<u8> {
     [&u16::try_from(rdata.len()).expect("short").to_be_bytes(), rdata].concat()
 }
@@ -164,8 +172,14 @@ fn sections_hold_what_they_say_and_nothing_follows() {
     known_and_unknown[11] = 2;
     for (packet, wanted) in [
         (plain(), None),
-        (counts(4, 0), Some(Fault::QuestionCount)),
+        // What follows is not announced.
+        (counts(4, 0), Some(Fault::Malformed)),
         (counts(4, 2), Some(Fault::QuestionCount)),
+        (counts(4, 0)[..HEADER_OCTETS].to_vec(), Some(Fault::QuestionCount)),
+        (without_question(&[]), Some(Fault::QuestionCount)),
+        (without_question(&[(10, b"12345678")]), Some(Fault::CookieAlone)),
+        (without_question(&[(10, b"1234567")]), Some(Fault::Cookie)),
+        (without_question(&[(10, b"12345678")])[..20].to_vec(), Some(Fault::Malformed)),
         (counts(6, 1), Some(Fault::Malformed)),
         (counts(8, 1), Some(Fault::Malformed)),
         (counts(10, 1), Some(Fault::Malformed)),
