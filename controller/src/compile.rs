@@ -1,7 +1,7 @@
 //! One compilation: documents, locales and measurement to a map with its frame.
 //!
-//! It takes from milliseconds to seconds of one core, so it runs on a thread that may block, one at
-//! a time, and never holds up a change of health. It works on copies of pointers; what it returns is
+//! It takes from milliseconds to seconds of one core, so it runs on a thread of its own that yields to
+//! whatever answers clients, one at a time, and never holds up a change of health. It works on copies of pointers; what it returns is
 //! published by the shell or dropped.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use geo_data::LocaleTable;
 use model::Policy;
 use model::policy::LocaleOverrides;
 use model::site::SiteId;
-use steering::compile::{Inputs, compile};
+use steering::compile::{Before, Inputs, compile, compile_after};
 use steering::latency::{Cell, Fit, LatencyMap, Level, Residual, fit};
 use steering::{Generation, SteeringMap};
 
@@ -61,6 +61,8 @@ pub(crate) struct Made {
     pub(crate) policy: Arc<Policy>,
     pub(crate) laid: Arc<LocaleTable>,
     pub(crate) latency: Arc<LatencyMap>,
+    /// What came of it: the next map shares with it what stays the same.
+    pub(crate) map: Arc<SteeringMap>,
 }
 
 /// What comes out.
@@ -113,9 +115,26 @@ pub(crate) fn carry_out(order: Order) -> Result<Carried, PartError> {
     if because.is_empty() {
         return Ok(Carried { latency: told, compiled: None });
     }
-    let made = Made { inputs, policy: Arc::clone(&policy.value), laid, latency };
-    let map = compile(&made.inputs(policy.generation));
-    let map = Part::encode(map_generation, policy.generation, Arc::new(map))?;
+    let next = Inputs {
+        policy: &policy.value,
+        policy_generation: policy.generation.counter,
+        locales: &laid,
+        latency: &latency,
+        drained: &inputs.drained,
+        long_out: &inputs.long_out,
+        minute_of_week: inputs.minute_of_week,
+    };
+    let map = match &published {
+        Some(made) => {
+            let (inputs, map) = (&made.inputs(Generation::default()), &*made.map);
+            compile_after(&next, &Before { inputs, map })
+        }
+        None => compile(&next),
+    };
+    let map = Arc::new(map);
+    let made =
+        Made { policy: Arc::clone(&policy.value), laid, latency, map: Arc::clone(&map), inputs };
+    let map = Part::encode(map_generation, policy.generation, map)?;
     let compiled = Some(Compiled { policy, map, made, because });
     Ok(Carried { latency: told, compiled })
 }

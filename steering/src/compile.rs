@@ -26,8 +26,11 @@ use crate::runs::Key;
 use crate::share;
 use crate::sight::{Lens, Sight};
 
+mod kept;
 #[cfg(test)]
 pub(crate) mod tests;
+
+use kept::Kept;
 
 /// A shared block is at most one part in this many of its leaf's addresses (design.md section 4:
 /// 0.5 %), so that a share can be met to half a percent.
@@ -53,20 +56,56 @@ pub struct Inputs<'a> {
     pub minute_of_week: u16,
 }
 
+/// What an earlier map was made of, and the map itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// What went in.
+    pub inputs: &'a Inputs<'a>,
+    /// What came out.
+    pub map: &'a SteeringMap,
+}
+
 /// Compiles every service; services with equal steering share one map.
 pub fn compile(inputs: &Inputs<'_>) -> SteeringMap {
-    let residuals = Index::new(inputs.latency);
+    make(inputs, None)
+}
+
+/// The same as [`compile`], by difference: maps that nothing of what changed has a part in are
+/// shared with the map before.
+pub fn compile_after(inputs: &Inputs<'_>, before: &Before<'_>) -> SteeringMap {
+    make(inputs, Some(before))
+}
+
+fn make(inputs: &Inputs<'_>, before: Option<&Before<'_>>) -> SteeringMap {
     let (distinct, of_service) = distinct(&inputs.policy.services);
+    let kept = before.and_then(|before| Kept::new(inputs, before));
+    let kept_map = |service: &&GlobalService| kept.as_ref()?.map(service).cloned();
+    let kept: Vec<Option<Arc<ServiceMap>>> = distinct.iter().map(kept_map).collect();
+    let fresh: Vec<&GlobalService> = distinct
+        .iter()
+        .zip(&kept)
+        .filter_map(|(&service, kept)| kept.is_none().then_some(service))
+        .collect();
+    let mut fresh = compile_services(inputs, &fresh).into_iter();
+    let maps = kept.into_iter().filter_map(|kept| kept.or_else(|| fresh.next())).collect();
+    SteeringMap { policy_generation: inputs.policy_generation, maps, of_service }
+}
+
+/// A map for each of these.
+fn compile_services(inputs: &Inputs<'_>, services: &[&GlobalService]) -> Vec<Arc<ServiceMap>> {
+    if services.is_empty() {
+        return Vec::new();
+    }
+    let residuals = Index::new(inputs.latency);
     let makers: Vec<Leaves<'_>> =
-        distinct.iter().map(|service| Leaves::new(inputs, service, &residuals)).collect();
+        services.iter().map(|service| Leaves::new(inputs, service, &residuals)).collect();
     let lens = Lens::union(makers.iter().map(|maker| &maker.lens));
     let resolvers = Resolvers::new(inputs.policy, inputs.locales);
     let scene = Scene {
         clients: Panorama::new(inputs.locales, &lens),
         resolvers: resolvers.as_ref().map(|it| (Panorama::new(&it.locales, &lens), &it.within)),
     };
-    let maps = makers.into_iter().map(|maker| Arc::new(maker.compile(&scene))).collect();
-    SteeringMap { policy_generation: inputs.policy_generation, maps, of_service }
+    makers.into_iter().map(|maker| Arc::new(maker.compile(&scene))).collect()
 }
 
 /// What every policy is compiled against.

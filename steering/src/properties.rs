@@ -23,20 +23,20 @@ use crate::world::{World, isp, site};
 const CASES: u32 = 96;
 
 /// A small generator: the property's seed is the whole state, so a failing one is repeated by it.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
+    pub(crate) fn roll(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         crate::share::mix(self.0) % below.max(1)
     }
 
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn of<T: Clone>(&mut self, choices: &[T]) -> T {
         let at = usize::try_from(self.roll(choices.len() as u64)).expect("small");
         choices[at].clone()
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }
 
@@ -76,7 +76,7 @@ fn area() -> Area {
     Area::parse("campus").expect("an area")
 }
 
-fn random_locale(dice: &mut Dice) -> Locale {
+pub(crate) fn random_locale(dice: &mut Dice) -> Locale {
     Locale {
         country: dice.maybe(85, &countries()),
         subdivision: dice.maybe(70, &subdivisions()),
@@ -88,7 +88,7 @@ fn random_locale(dice: &mut Dice) -> Locale {
     }
 }
 
-fn random_site(dice: &mut Dice, number: usize) -> Site {
+pub(crate) fn random_site(dice: &mut Dice, number: usize) -> Site {
     let tier = dice.of(&[Tier::Access, Tier::Aggregation, Tier::Core]);
     Site {
         country: dice.of(&countries()),
@@ -105,7 +105,7 @@ const V4_REGION: u32 = 0x0a14_0000;
 const V6_REGION: u64 = 0x2001_0db8_0007_0000;
 
 /// Prefixes of 32 addresses or more, so that every 32nd address tells the whole story.
-fn random_prefix(dice: &mut Dice, finest: u8) -> IpNet {
+pub(crate) fn random_prefix(dice: &mut Dice, finest: u8) -> IpNet {
     let len = 16 + u8::try_from(dice.roll(u64::from(finest) - 15)).expect("small");
     let host = u32::try_from(dice.roll(1 << 16)).expect("16 bits");
     if dice.chance(50) {
@@ -161,7 +161,7 @@ fn random_rule(dice: &mut Dice, number: usize, ids: &[SiteId]) -> Rule {
     Rule { origin: format!("ns/policy/{number}").into(), level, matches, effect }
 }
 
-fn random_latency(dice: &mut Dice, ids: &[SiteId]) -> LatencyMap {
+pub(crate) fn random_latency(dice: &mut Dice, ids: &[SiteId]) -> LatencyMap {
     let mut residuals = BTreeMap::new();
     for _ in 0..dice.roll(12) {
         let level = match dice.roll(7) {
@@ -207,7 +207,7 @@ pub(crate) fn random_world(seed: u64) -> World {
     world
 }
 
-fn random_service(world: &mut World, dice: &mut Dice, ids: &[SiteId]) {
+pub(crate) fn random_service(world: &mut World, dice: &mut Dice, ids: &[SiteId]) {
     let service = &mut world.policy.services[0];
     service.pool = dice.some_of(85, ids);
     let tiers = [Tier::Access, Tier::Aggregation, Tier::Core];
