@@ -5,6 +5,7 @@
 //! speak to any of this.
 
 pub mod api;
+mod background;
 pub mod clock;
 mod compile;
 pub mod courier;

@@ -8,6 +8,7 @@
 pub mod answer;
 mod clock;
 pub mod cookie;
+mod cpu;
 pub mod ede;
 pub mod httpdns;
 pub mod message;
@@ -25,6 +26,7 @@ mod zone;
 
 pub use answer::{Arrival, Transport, respond};
 pub use cookie::{CookiePolicy, CookieSecrets};
+pub use cpu::Spread;
 pub use name::NameBuf;
 pub use server::{Config, Server, StartError};
 pub use stats::Stats;

@@ -17,6 +17,7 @@ use steering::{Snapshot, SnapshotCell};
 use tokio::sync::watch;
 
 use crate::cookie::{CookieSecrets, SecretsError};
+use crate::cpu::{self, Spread, Workers};
 use crate::stats::{Counters, Stats};
 use crate::tcp::{self, Connections, TcpLimits};
 use crate::udp;
@@ -30,8 +31,6 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 const TCP_BACKLOG: i32 = 1024;
 /// Tries to find a port that is free for UDP and TCP alike, when the system chooses.
 const PORT_TRIES_MAX: usize = 16;
-/// More workers than this are a mistake.
-const WORKERS_MAX: usize = 1024;
 
 /// How to serve.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +39,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// UDP workers per address; `None` means one per core.
     pub workers: Option<usize>,
+    /// How datagrams are spread over them.
+    pub spread: Spread,
     /// What answers depend on.
     pub settings: Settings,
     /// What TCP clients may take.
@@ -149,16 +150,15 @@ impl Server {
     /// # Errors
     /// Names the address that cannot be had, or what is wrong with the snapshot.
     pub fn start(config: Config, cell: Arc<SnapshotCell>) -> Result<Self, StartError> {
-        let Config { listen, workers, mut settings, tcp } = config;
+        let Config { listen, workers, spread, mut settings, tcp } = config;
         if listen.is_empty() {
             return Err(StartError::NoAddress);
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = workers.unwrap_or(cores).clamp(1, WORKERS_MAX);
+        let workers = plan_workers(workers, spread);
         let sockets: Vec<Sockets> = listen
             .into_iter()
-            .map(|address| Sockets::bind(address, workers))
+            .map(|address| Sockets::bind(address, &workers))
             .collect::<Result<_, _>>()?;
         if settings.cookie_secrets.is_none() {
             settings.cookie_secrets = Some(CookieSecrets::random()?);
@@ -172,8 +172,9 @@ impl Server {
         }
         for Sockets { address, udp, tcp: listener } in sockets {
             server.addresses.push(address);
+            let mut cpus = workers.cpus.iter().flatten().copied();
             for socket in udp {
-                server.start_worker(socket)?;
+                server.start_worker(socket, cpus.next())?;
             }
             let listener = listener
                 .set_nonblocking(true)
@@ -216,11 +217,18 @@ impl Server {
         }
     }
 
-    fn start_worker(&mut self, socket: UdpSocket) -> Result<(), StartError> {
+    fn start_worker(&mut self, socket: UdpSocket, cpu: Option<usize>) -> Result<(), StartError> {
         let counters = Arc::new(Counters::default());
         self.udp_counters.push(Arc::clone(&counters));
         let shared = Arc::clone(&self.shared);
-        self.start_thread("dns-udp", move || udp::serve(&socket, &shared, &counters))
+        self.start_thread("dns-udp", move || {
+            if let Some(cpu) = cpu
+                && let Err(error) = cpu::bind_to(cpu)
+            {
+                tracing::warn!(cpu, %error, "a DNS worker cannot be bound to its CPU");
+            }
+            udp::serve(&socket, &shared, &counters);
+        })
     }
 
     fn start_watcher(
@@ -309,7 +317,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
+    fn bind(address: SocketAddr, workers: &Workers) -> Result<Self, StartError> {
         let failed = |source| StartError::listen(address, source);
         let mut tries = 0;
         loop {
@@ -341,6 +349,36 @@ pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+fn plan_workers(asked: Option<usize>, spread: Spread) -> Workers {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpus = cpu::allowed();
+    let workers = Workers::plan(asked, spread, (&cpus, cores));
+    if spread == Spread::Cpu && workers.cpus.is_none() {
+        tracing::warn!(
+            workers = workers.count,
+            cpus = cpus.len(),
+            "queries are spread by hash and not by CPU: that needs one worker for each of the CPUs, \
+             which must be in a row"
+        );
+    }
+    workers
+}
+
+/// Views that were replaced and may still be in use by a batch.
+///
+/// Whoever lets go of a view last drops it: megabytes of maps and a million names are not dropped by
+/// a worker between two answers, but here.
+#[derive(Debug, Default)]
+struct Retired {
+    views: Vec<Arc<View>>,
+}
+
+impl Retired {
+    fn drop_unused(&mut self) {
+        self.views.retain(|view| Arc::strong_count(view) > 1);
+    }
+}
+
 fn warn_of_small_buffers(sockets: &[UdpSocket]) {
     if let Some((wanted, given)) = sockets.first().and_then(udp::receive_buffer_shortfall) {
         tracing::warn!(
@@ -353,16 +391,19 @@ fn warn_of_small_buffers(sockets: &[UdpSocket]) {
 }
 
 fn watch_snapshots(cell: &SnapshotCell, first: Arc<Snapshot>, shared: &Shared) {
+    cpu::yield_to_answers();
     let mut seen = first;
+    let mut retired = Retired::default();
     while !shared.is_stopping() {
         std::thread::sleep(SNAPSHOT_CHECK_INTERVAL);
+        retired.drop_unused();
         let snapshot = cell.load();
         if Arc::ptr_eq(&snapshot, &seen) {
             continue;
         }
         match shared.view.load().next(&snapshot) {
             Ok(view) => {
-                shared.view.store(Arc::new(view));
+                retired.views.push(shared.view.swap(Arc::new(view)));
                 shared.views.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(
                     policy = snapshot.policy_generation.counter,

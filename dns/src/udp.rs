@@ -1,7 +1,7 @@
 //! UDP: per listening address one socket and one thread for each core, sharing the port.
 //!
-//! The kernel spreads clients over the sockets (`SO_REUSEPORT`), so workers share nothing but the
-//! view, which each loads once per batch. Between receive and send there is no lock, no allocation
+//! The kernel spreads clients over the sockets (`SO_REUSEPORT`; by the CPU that received, where
+//! [`crate::cpu`] planned so), so workers share nothing but the view, which each loads once per batch. Between receive and send there is no lock, no allocation
 //! and no await.
 
 mod batch;
@@ -17,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::answer::{Arrival, Transport, handle};
 use crate::clock;
+use crate::cpu::Workers;
 use crate::server::Shared;
 use crate::stats::{Counters, Tally};
 use batch::Batch;
@@ -24,6 +25,8 @@ use batch::Batch;
 /// Receive buffer asked for: at 130,000 queries a second the default of 208 KiB loses bursts, and
 /// with 2 MiB none were lost (benches).
 const RECEIVE_BUFFER_OCTETS: usize = 2 << 20;
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "2 MiB")]
+const RECEIVE_BUFFER_INT: libc::c_int = RECEIVE_BUFFER_OCTETS as libc::c_int;
 /// How often an idle worker looks whether it should stop.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a full send queue may hold a worker.
@@ -34,15 +37,19 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 const DRAIN_BATCHES_MAX: usize = 64;
 
 /// Opens the workers' sockets for one address. With port 0 the system chooses one for all.
-pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
+pub(crate) fn bind(address: SocketAddr, workers: &Workers) -> io::Result<Vec<UdpSocket>> {
     // A socket that shares its port binds even where another process of the same user listens, and
     // each would get half of the queries. One that does not share finds out first.
     drop(open(address, Sharing::Alone)?);
     let first = open(address, Sharing::Among)?;
     let bound = first.local_addr()?;
     let mut sockets = vec![first];
-    while sockets.len() < workers {
+    while sockets.len() < workers.count {
         sockets.push(open(bound, Sharing::Among)?);
+    }
+    if let (Some(&[first, ..]), [socket, ..]) = (workers.cpus.as_deref(), sockets.as_slice()) {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        batch::spread_by_cpu(socket.as_fd(), number(first), number(sockets.len()))?;
     }
     Ok(sockets)
 }
@@ -60,8 +67,9 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     }
     if sharing == Sharing::Among {
         socket.set_reuse_port(true)?;
-        // Refused sizes are not errors: the system's cap is reported by `receive_buffer_octets`.
+        // Refused sizes are not errors: what is short is told by `receive_buffer_shortfall`.
         let _capped = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
+        let _not_allowed = batch::force_receive_buffer(socket.as_fd(), RECEIVE_BUFFER_INT);
         let _capped = socket.set_send_buffer_size(RECEIVE_BUFFER_OCTETS);
         socket.set_read_timeout(Some(STOP_CHECK_INTERVAL))?;
         socket.set_write_timeout(Some(SEND_TIMEOUT))?;
@@ -137,3 +145,6 @@ fn answer_batch(batch: &mut Batch, count: usize, socket: &UdpSocket, shared: &Sh
     tally.unsent = batch.send(socket.as_fd());
     tally
 }
+
+#[cfg(test)]
+mod tests;

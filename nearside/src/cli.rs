@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::record::RecordType;
 
 /// Latency-aware edge traffic gateway and global traffic manager.
@@ -68,6 +68,9 @@ pub(crate) struct DnsListen {
     /// UDP workers (default: one per core).
     #[arg(long, value_name = "N")]
     pub(crate) dns_workers: Option<usize>,
+    /// How queries are spread over the workers: `cpu` for network cards with a queue for each CPU.
+    #[arg(long, value_enum, default_value_t = DnsSpread::Hash)]
+    pub(crate) dns_spread: DnsSpread,
     /// How this server names itself to who asks by NSID (default: not at all).
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub(crate) nsid: String,
@@ -75,6 +78,15 @@ pub(crate) struct DnsListen {
     /// (default: drawn at the start).
     #[arg(long, value_name = "FILE")]
     pub(crate) cookie_secret_file: Option<PathBuf>,
+}
+
+/// How the kernel chooses the worker for a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsSpread {
+    /// By the client's address and port
+    Hash,
+    /// By the CPU that received it; each worker is bound to one
+    Cpu,
 }
 
 /// HTTPDNS, for clients whose resolver is nowhere near them.

@@ -14,7 +14,7 @@ use steering::SnapshotCell;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::{self, Shown};
-use crate::cli::{DnsListen, RunArgs};
+use crate::cli::{DnsListen, DnsSpread, RunArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
 use crate::{Outcome, geo, httpdns, lifecycle};
@@ -92,8 +92,12 @@ pub(crate) fn start_dns(args: &DnsListen, cell: Arc<SnapshotCell>) -> anyhow::Re
         cookie_secrets: args.cookie_secret_file.as_deref().map(cookie_secrets).transpose()?,
         ..Settings::default()
     };
-    let config =
-        dns::Config { listen, workers: args.dns_workers, settings, ..dns::Config::default() };
+    let spread = match args.dns_spread {
+        DnsSpread::Hash => dns::Spread::Hash,
+        DnsSpread::Cpu => dns::Spread::Cpu,
+    };
+    let workers = args.dns_workers;
+    let config = dns::Config { listen, workers, spread, settings, ..dns::Config::default() };
     dns::Server::start(config, cell).context("cannot start DNS")
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::{Apply, PublishError, Shell};
+use crate::background;
 use crate::clock::Now;
 use crate::compile::{self, Carried, Compiled, Documents};
 use crate::guard::{self, Difference};
@@ -32,7 +33,7 @@ pub(super) type Done = Result<Carried, CompileError>;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CompileError {
     #[error("the compiler failed")]
-    Panicked,
+    Background(#[from] background::BackgroundError),
     #[error(transparent)]
     Part(#[from] PartError),
 }
@@ -144,10 +145,10 @@ impl Shell {
         let done = self.done.0.clone();
         tokio::spawn(async move {
             let started = Instant::now();
-            let carried = tokio::task::spawn_blocking(|| compile::carry_out(order)).await;
+            let carried = background::run("compile", || compile::carry_out(order)).await;
             let result = match carried {
                 Ok(result) => result.map_err(CompileError::from),
-                Err(_) => Err(CompileError::Panicked),
+                Err(error) => Err(error.into()),
             };
             histogram!("nearside_compile_seconds").record(started.elapsed().as_secs_f64());
             // The shell has stopped: nobody waits.

@@ -26,8 +26,6 @@ const CONTROL_OCTETS: usize = 64;
 const SLOTS_COUNT: libc::c_uint = SLOTS as libc::c_uint;
 #[expect(clippy::cast_possible_truncation, reason = "128")]
 const ADDRESS_OCTETS: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-#[expect(clippy::cast_possible_truncation, reason = "4")]
-const INTEGER_OCTETS: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
 
 /// Control data, aligned as `cmsghdr` wants it.
 #[derive(Clone, Copy)]
@@ -198,21 +196,46 @@ pub(super) fn ignore_path_mtu(socket: BorrowedFd<'_>, address: SocketAddr) -> io
     }
 }
 
-fn set_option(
+/// Asks for a receive buffer beyond the system's cap, which an administrator may have.
+pub(super) fn force_receive_buffer(socket: BorrowedFd<'_>, octets: libc::c_int) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets)
+}
+
+/// Has the kernel hand a datagram to the socket whose place among those that share the port is that
+/// of the CPU it arrived on, counted from `first_cpu`. For any one of the sockets, once all are bound.
+pub(super) fn spread_by_cpu(
+    socket: BorrowedFd<'_>,
+    first_cpu: u32,
+    sockets: u32,
+) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "operation codes are below 256")]
+    let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU).cast_unsigned();
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, cpu),
+        step(libc::BPF_ALU | libc::BPF_SUB | libc::BPF_K, first_cpu),
+        // A CPU beyond them (taken into service later) still has a socket.
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, sockets.max(1)),
+        step(libc::BPF_RET | BPF_A, 0),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, program)
+}
+
+/// Return the accumulator (linux/filter.h).
+const BPF_A: u32 = 0x10;
+
+fn set_option<T: Copy>(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,
-    value: libc::c_int,
+    value: T,
 ) -> io::Result<()> {
-    // SAFETY: the pointer is to a live integer whose size is given.
+    let octets = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: the pointer is to a live value whose size is given; the kernel copies it, and what a
+    // program's own pointer leads to lives in the caller.
     let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            (&raw const value).cast(),
-            INTEGER_OCTETS,
-        )
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), octets)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
