@@ -104,7 +104,8 @@ impl Outcome {
         self.flaws.values().sum()
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds another run's counts.
+    pub fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
         self.good += other.good;
         self.lost += other.lost;

@@ -11,6 +11,7 @@ pub mod callgrind;
 pub mod cases;
 pub mod counting;
 pub mod dns_load;
+pub mod expected;
 pub mod figures;
 pub mod geoip2;
 pub mod histogram;

@@ -86,12 +86,17 @@ pub fn clients(table: &LocaleTable, seed: u64) -> Vec<Subnet> {
 /// Nearside's documents for the name server's comparison. Distance alone decides, as in gdnsd's
 /// nearest mode: sites on no carrier and no penalty for borders.
 pub fn dns_documents() -> String {
+    dns_documents_of(&PLACES, 30)
+}
+
+/// The same with the sites elsewhere and another TTL: what an operator's edit changes.
+pub fn dns_documents_of(places: &[Place], ttl_s: u32) -> String {
     let mut text = format!(
         "apiVersion: nearside.dev/v1alpha1\nkind: Zone\nmetadata: {{name: bench}}\nspec:\n  \
          apex: {ZONE}\n  ttl: 300\n  negativeTtl: 30\n  nameServers:\n    \
          - {{name: ns1.{ZONE}, addresses: [127.0.0.1]}}\n"
     );
-    for (at, place) in PLACES.iter().enumerate() {
+    for (at, place) in places.iter().enumerate() {
         let Place { name, country, lat, lon } = place;
         let address = address(at);
         let _ = write!(
@@ -108,7 +113,7 @@ pub fn dns_documents() -> String {
             text,
             "---\napiVersion: nearside.dev/v1alpha1\nkind: GlobalService\n\
              metadata: {{name: s{service}, namespace: bench}}\nspec:\n  hostnames: [{names}]\n  \
-             class: bulk\n  steering: {{borderPenaltyMs: 0}}\n  answers: {{max: 1, ttl: 30}}\n"
+             class: bulk\n  steering: {{borderPenaltyMs: 0}}\n  answers: {{max: 1, ttl: {ttl_s}}}\n"
         );
     }
     text

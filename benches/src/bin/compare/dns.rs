@@ -58,18 +58,7 @@ pub(crate) fn contenders(
         let documents = directory.join("nearside");
         std::fs::create_dir_all(&documents)?;
         std::fs::write(documents.join("bench.yaml"), world::dns_documents())?;
-        let target = free_address()?;
-        let ports = [free_address()?.to_string(), target.to_string()];
-        let [admin, dns] = ports;
-        let documents = documents.display().to_string();
-        let arguments = ["run", &documents, "--dns", &dns, "--dns-workers", "1", "--admin", &admin];
-        all.push(Contender {
-            name: "nearside",
-            target,
-            program: options.program("nearside")?,
-            arguments: arguments.map(str::to_owned).to_vec(),
-            answers_min: 1,
-        });
+        all.push(nearside(options, directory, (free_address()?, free_address()?))?);
     }
     if options.includes("gdnsd") {
         let target = free_address()?;
@@ -84,6 +73,24 @@ pub(crate) fn contenders(
         });
     }
     Ok(all)
+}
+
+/// The whole of Nearside in one process, on the documents in `directory`/nearside.
+pub(crate) fn nearside(
+    options: &Options,
+    directory: &Path,
+    (target, admin): (SocketAddr, SocketAddr),
+) -> anyhow::Result<Contender> {
+    let documents = directory.join("nearside").display().to_string();
+    let (dns, admin) = (target.to_string(), admin.to_string());
+    let arguments = ["run", &documents, "--dns", &dns, "--dns-workers", "1", "--admin", &admin];
+    Ok(Contender {
+        name: "nearside",
+        target,
+        program: options.program("nearside")?,
+        arguments: arguments.map(str::to_owned).to_vec(),
+        answers_min: 1,
+    })
 }
 
 /// The questions every name server gets.

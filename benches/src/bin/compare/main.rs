@@ -11,6 +11,7 @@
 mod dns;
 mod gateway;
 mod instructions;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,12 @@ struct Options {
     /// Kept-alive HTTP connections
     #[arg(long, default_value_t = 32)]
     connections: usize,
+    /// Seconds under change in `reload`
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How much of the closed-loop rate is asked in `reload`
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u64).range(1..=100))]
+    load_percent: u64,
     /// Nearside's binary (default: beside this one)
     #[arg(long)]
     nearside: Option<PathBuf>,
@@ -67,6 +74,8 @@ enum What {
     DnsInstructions,
     /// Proxies under callgrind: instructions per request
     GatewayInstructions,
+    /// Nearside while documents are edited and a site is drained, one change a second
+    Reload,
     /// All of them
     All,
 }
@@ -78,6 +87,9 @@ fn main() -> anyhow::Result<()> {
     anyhow::ensure!(options.rounds >= 1, "no rounds, no medians");
     if wanted(What::Dns) {
         dns::compare(&options)?;
+    }
+    if wanted(What::Reload) {
+        reload::run(&options)?;
     }
     if wanted(What::Gateway) {
         gateway::compare(&options, 1 << 10)?;
