@@ -1,7 +1,8 @@
 //! Active checks: can every endpoint be connected to?
 //!
 //! A TCP connection and no request, because what a request must answer is the operator's to say
-//! (probes of that kind are the controller's). Requests judge the rest, in `breaker`.
+//! (probes of that kind are the controller's). Requests judge the rest, in `breaker`. Endpoints that
+//! are sent datagrams are left out: they need not listen for connections at all.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +41,9 @@ pub(crate) async fn run(
         ticks.tick().await;
         let current = view.load_full();
         let mut checks = JoinSet::new();
-        for endpoint in current.endpoints.values() {
+        let of_datagrams = current.datagram_endpoints();
+        let asked = |one: &&Arc<Endpoint>| !of_datagrams.contains(&one.address);
+        for endpoint in current.endpoints.values().filter(asked) {
             if checks.len() >= CHECKS_MAX {
                 checks.join_next().await;
             }

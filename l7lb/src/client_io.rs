@@ -7,6 +7,7 @@
 //! octets while they are no flood. It also samples the client's round-trip time, because here the descriptor is certainly
 //! the client's. Invariant: what Pingora reads between two `next_request` calls is one request.
 
+mod connection;
 mod frames;
 mod http2;
 mod pace;
@@ -17,48 +18,30 @@ use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID,
-};
+use pingora_core::protocols::{ALPN, SocketDigest};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+pub(crate) use self::connection::{Connection, Nearness, connection_of};
 use self::frames::Frames;
 pub(crate) use self::pace::{Pace, PaceLimits};
 use self::refusal::Refusal;
 use crate::chunk::Chunks;
 use crate::head::{Fault, Framing, Head, HeadLimits, HeadScan};
 use crate::ledger::Ledger;
-use crate::route::Scheme;
 use crate::transport::Transport;
 
 /// Octets read at a time into our own buffer while a head is incomplete.
 const READ_OCTETS: usize = 4096;
 /// The least time between two RTT samples of one connection.
 const RTT_EVERY: Duration = Duration::from_secs(1);
-
-/// What the proxy may know of a connection; shared by all its requests.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    /// The other end.
-    pub(crate) peer: SocketAddr,
-    /// Our end.
-    pub(crate) local: SocketAddr,
-    /// Whether there is TLS in between.
-    pub(crate) scheme: Scheme,
-    /// The name that the client opened it for (SNI), lower case.
-    pub(crate) server_name: Option<Box<str>>,
-}
 
 /// Limits of the wrapper.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +90,7 @@ pub(crate) struct ClientIo {
     digest: Arc<ProxyDigest>,
     rtt_sampled: Instant,
     peer: SocketAddr,
+    nearness: Nearness,
     ledger: Arc<Ledger>,
 }
 
@@ -145,7 +129,7 @@ impl ClientIo {
                 (Phase::Frames(Box::new(Frames::new(Instant::now()))), Some(ALPN::H2))
             }
         };
-        let peer = connection.peer;
+        let (peer, nearness) = (connection.peer, connection.nearness);
         let this = Self {
             transport,
             phase,
@@ -155,9 +139,10 @@ impl ClientIo {
             pace: Pace::default(),
             limits,
             alpn,
-            digest: Arc::new(connection_digest(connection)),
+            digest: Arc::new(connection.into_digest()),
             rtt_sampled: Instant::now(),
             peer,
+            nearness,
             ledger,
         };
         this.sample_rtt();
@@ -194,6 +179,9 @@ impl ClientIo {
     }
 
     fn sample_rtt(&self) {
+        if self.nearness == Nearness::BehindBalancer {
+            return;
+        }
         let socket = SocketDigest::from_raw_fd(self.transport.socket().as_raw_fd());
         if let Some(info) = socket.tcp_info() {
             self.ledger.rtt.add(self.peer.ip(), info.tcpi_rtt);
@@ -386,18 +374,6 @@ impl ClientIo {
     }
 }
 
-fn connection_digest(connection: Connection) -> ProxyDigest {
-    // The header is that of a CONNECT answer in Pingora's own use; ours is never looked at.
-    #[expect(clippy::expect_used, reason = "200 is a valid status")]
-    let response = pingora_http::ResponseHeader::build(200, Some(0)).expect("a valid status");
-    ProxyDigest::new(Box::new(response), Some(Box::new(connection)))
-}
-
-/// Finds what `ClientIo` knows of the connection in a session's digest.
-pub(crate) fn connection_of(digest: &pingora_core::protocols::Digest) -> Option<&Connection> {
-    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
-}
-
 impl AsyncRead for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -486,49 +462,6 @@ impl AsyncWrite for ClientIo {
         true
     }
 }
-
-#[async_trait]
-impl Shutdown for ClientIo {
-    async fn shutdown(&mut self) {
-        let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for ClientIo {
-    fn id(&self) -> RawFd {
-        self.transport.socket().as_raw_fd()
-    }
-}
-
-impl Ssl for ClientIo {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        None
-    }
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.alpn.clone()
-    }
-}
-
-impl GetTimingDigest for ClientIo {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for ClientIo {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        Some(Arc::clone(&self.digest))
-    }
-}
-
-impl GetSocketDigest for ClientIo {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
-    }
-}
-
-#[async_trait]
-impl Peek for ClientIo {}
 
 impl fmt::Debug for ClientIo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

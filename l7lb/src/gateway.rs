@@ -3,6 +3,7 @@
 //! Nothing here is global, so several gateways live in one process. Invariant: the view is compiled
 //! before the first connection is accepted.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,17 +24,21 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::accept::{self, Crowd, Door};
+use crate::accept::Door;
 use crate::access_log::{AccessLog, LogSink};
 use crate::check::{self, CheckTimes};
 use crate::client_io::{IoLimits, PaceLimits};
 use crate::clock::Clock;
+use crate::crowd::Crowd;
+use crate::drain::Drain;
 use crate::head::HeadLimits;
 use crate::ledger::Ledger;
+use crate::listen::{self, Patience, Sockets};
 use crate::proxy::{KEEPALIVE_S, OriginLimits, Proxy, Shared};
 use crate::random;
 use crate::retry::{Budget, RETRIES_MAX};
-use crate::tls;
+use crate::socket::{Place, PlaceState};
+use crate::ticket::{TicketSecrets, TicketSecretsError};
 use crate::view::{GatewayView, Warning};
 
 /// Idle connections to origins kept by one gateway.
@@ -61,6 +66,14 @@ pub struct Limits {
     /// After a drain began, how long idle connections are kept so that requests already on their
     /// way are answered (with `connection: close`).
     pub drain_grace_ms: u64,
+    /// How long the connections of a socket may stay after documents have closed it.
+    pub closed_socket_ms: u64,
+    /// Silence after which a stream (TCPRoute, TLSRoute) is closed.
+    pub stream_idle_ms: u64,
+    /// Silence after which a flow of datagrams (UDPRoute) is forgotten.
+    pub flow_idle_ms: u64,
+    /// Flows of datagrams of one socket.
+    pub flows_max: usize,
 }
 
 impl Limits {
@@ -87,6 +100,12 @@ impl Default for Limits {
             connect_timeout_ms: 1_000,
             origin_read_timeout_ms: 60_000,
             drain_grace_ms: 1_000,
+            closed_socket_ms: 30_000,
+            // Envoy's default: databases and shells are silent for long.
+            stream_idle_ms: 3_600_000,
+            // Envoy's and most translators' default for datagrams.
+            flow_idle_ms: 60_000,
+            flows_max: 10_000,
         }
     }
 }
@@ -108,6 +127,11 @@ pub struct Config {
     pub health_interval_ms: u64,
     /// Proxies in front of the gateway whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Balancers in front of the gateway: their connections must begin with a PROXY header.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// What session tickets are sealed with, the same at every node of a site; drawn at the start
+    /// when `None`.
+    pub ticket_secrets: Option<TicketSecrets>,
     /// Whether responses name the site in `x-nearside-site`.
     pub expose_site: ExposeSite,
 }
@@ -124,6 +148,8 @@ impl Config {
             access_log: AccessLog::Off,
             health_interval_ms: 1_000,
             trusted_proxies: Vec::new(),
+            proxy_protocol_from: Vec::new(),
+            ticket_secrets: None,
             expose_site: ExposeSite::No,
         }
     }
@@ -150,9 +176,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// No TLS configuration could be made.
+    /// No secret for session tickets.
     #[error("cannot set up TLS")]
-    Tls(#[source] rustls::Error),
+    Tls(#[source] TicketSecretsError),
     /// No thread for the access log.
     #[error("cannot start the access log")]
     AccessLog(#[source] io::Error),
@@ -167,9 +193,8 @@ pub struct Gateway {
     proxy: Arc<HttpProxy<Proxy>>,
     crowd: Arc<Crowd>,
     grace: Duration,
-    draining: watch::Sender<bool>,
-    idle_cut: watch::Sender<bool>,
-    cut: watch::Sender<bool>,
+    sockets: Arc<Sockets>,
+    draining: bool,
     rounds: watch::Receiver<u64>,
     tasks: Vec<AbortHandle>,
     log: Option<JoinHandle<()>>,
@@ -193,7 +218,6 @@ impl Gateway {
         let Config { site, limits, trusted_proxies: trusted, .. } = config;
         let (http_sockets, https_sockets) = (bind_all(&config.http)?, bind_all(&config.https)?);
         let view = Arc::new(ArcSwap::from_pointee(GatewayView::default()));
-        let tls = tls::server_config(Arc::clone(&view)).map_err(StartError::Tls)?;
         let site_header = match config.expose_site {
             ExposeSite::Yes => http::HeaderValue::from_str(site.as_str()).ok(),
             ExposeSite::No => None,
@@ -214,20 +238,22 @@ impl Gateway {
             },
             pace: limits.io().pace,
         });
-        let (draining, draining_seen) = watch::channel(false);
-        let (idle_cut, idle_cut_seen) = watch::channel(false);
-        let (cut, cut_seen) = watch::channel(false);
         let (rounds_sender, rounds) = watch::channel(0);
+        let tickets = config.ticket_secrets.map_or_else(TicketSecrets::random, Ok);
         let door = Arc::new(Door {
-            proxy: engine(shared, limits),
-            ledger: Arc::clone(&ledger),
+            proxy: engine(Arc::clone(&shared), limits),
+            shared,
             limits: limits.io(),
             connections_max: limits.connections_max,
             crowd: Arc::new(Crowd::default()),
-            draining: draining_seen,
-            idle_cut: idle_cut_seen,
-            cut: cut_seen,
+            stream_idle: Duration::from_millis(limits.stream_idle_ms),
+            flow_idle: Duration::from_millis(limits.flow_idle_ms),
+            flows_max: limits.flows_max,
+            tickets: tickets.map_err(StartError::Tls)?,
+            balancers: config.proxy_protocol_from,
         });
+        let grace = Duration::from_millis(limits.drain_grace_ms);
+        let patience = Patience { grace, deadline: Duration::from_millis(limits.closed_socket_ms) };
         let mut gateway = Self {
             site,
             view: Arc::clone(&view),
@@ -235,10 +261,9 @@ impl Gateway {
             clock,
             proxy: Arc::clone(&door.proxy),
             crowd: Arc::clone(&door.crowd),
-            grace: Duration::from_millis(limits.drain_grace_ms),
-            draining,
-            idle_cut,
-            cut,
+            grace,
+            sockets: Arc::new(Sockets::new(door, patience)),
+            draining: false,
             rounds,
             tasks: Vec::new(),
             log,
@@ -252,12 +277,10 @@ impl Gateway {
         let every = Duration::from_millis(config.health_interval_ms.max(1));
         let times = CheckTimes { every, within: every };
         gateway.tasks.push(tokio::spawn(check::run(view, times, rounds_sender)).abort_handle());
-        let plain = http_sockets.into_iter().map(|socket| (socket, None));
-        let secure = https_sockets.into_iter().map(|socket| (socket, Some(Arc::clone(&tls))));
-        for (socket, tls) in plain.chain(secure) {
-            let task = tokio::spawn(accept::run(socket, tls, Arc::clone(&door)));
-            gateway.tasks.push(task.abort_handle());
-        }
+        let sockets = &gateway.sockets;
+        gateway.tasks.push(tokio::spawn(Arc::clone(sockets).retry()).abort_handle());
+        sockets.share(Place::SharedHttp, http_sockets);
+        sockets.share(Place::SharedHttps, https_sockets);
         Ok(gateway)
     }
 
@@ -269,7 +292,9 @@ impl Gateway {
         for Warning { origin, text } in &warnings {
             tracing::warn!(site = %self.site, %origin, "{text}");
         }
-        self.view.store(Arc::new(next));
+        let next = Arc::new(next);
+        self.view.store(Arc::clone(&next));
+        self.sockets.follow(&next);
         self.loaded.store(true, Ordering::Release);
         warnings
     }
@@ -277,7 +302,7 @@ impl Gateway {
     /// Whether documents are loaded and their endpoints have been checked once.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) && *self.rounds.borrow() > 0 && !*self.draining.borrow()
+        self.loaded.load(Ordering::Acquire) && *self.rounds.borrow() > 0 && !self.draining
     }
 
     /// Waits for one more round of endpoint checks.
@@ -298,6 +323,12 @@ impl Gateway {
     #[must_use]
     pub fn https_addresses(&self) -> &[SocketAddr] {
         &self.https
+    }
+
+    /// How the sockets are doing that documents ask for, beside the operator's own.
+    #[must_use]
+    pub fn places(&self) -> BTreeMap<Place, PlaceState> {
+        self.sockets.states()
     }
 
     /// Open client connections.
@@ -346,10 +377,11 @@ impl Gateway {
     /// what is left, WebSockets among it, when the deadline has passed. Returns how many
     /// connections were cut.
     pub async fn shutdown(mut self, deadline: Duration) -> usize {
-        self.draining.send_replace(true);
+        self.draining = true;
+        self.sockets.drain(Drain::begin);
         let drained = async {
             if timeout(self.grace, self.crowd.empty()).await.is_err() {
-                self.idle_cut.send_replace(true);
+                self.sockets.drain(Drain::cut_idle);
                 self.proxy.http_cleanup().await;
                 self.crowd.empty().await;
             }
@@ -358,7 +390,8 @@ impl Gateway {
             Ok(()) => 0,
             Err(_) => self.crowd.open(),
         };
-        self.cut.send_replace(true);
+        self.sockets.drain(Drain::cut_idle);
+        self.sockets.drain(Drain::cut);
         self.crowd.empty().await;
         let log = self.log.take();
         // The log's queue closes with its last sender, which the tasks hold.
@@ -382,8 +415,9 @@ fn timeout_join(log: &JoinHandle<()>) {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.draining.send_replace(true);
-        self.cut.send_replace(true);
+        self.sockets.drain(Drain::begin);
+        self.sockets.drain(Drain::cut_idle);
+        self.sockets.drain(Drain::cut);
         for task in &self.tasks {
             task.abort();
         }
@@ -392,7 +426,7 @@ impl Drop for Gateway {
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<tokio::net::TcpListener>, StartError> {
     let bind =
-        |&address| accept::bind(address).map_err(|source| StartError::Bind { address, source });
+        |&address| listen::bind(address).map_err(|source| StartError::Bind { address, source });
     addresses.iter().map(bind).collect()
 }
 

@@ -14,7 +14,9 @@ use model::observe::LoadReport;
 use crate::access_log::{LogSink, Record, rfc3339};
 use crate::clock;
 use crate::head::Fault;
+use crate::relay::Moved;
 use crate::report::RttTable;
+use crate::stream::{Over, Reason};
 
 /// The counters of one gateway.
 pub(crate) struct Ledger {
@@ -85,6 +87,16 @@ impl Ledger {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.refusals.increment(1);
         self.log(|| Record {
+            protocol: "HTTP/1.1",
+            status: fault.status(),
+            reason: fault.code(),
+            ..self.blank(client)
+        });
+    }
+
+    /// A record of now that says nothing yet.
+    pub(crate) fn blank<'a>(&'a self, client: IpAddr) -> Record<'a> {
+        Record {
             time: rfc3339(clock::wall()),
             site: self.site.as_str(),
             client,
@@ -92,16 +104,30 @@ impl Ledger {
             host: "",
             path: "",
             scheme: "",
-            protocol: "HTTP/1.1",
-            status: fault.status(),
+            protocol: "",
+            status: 0,
             body_octets: 0,
             duration_us: 0,
             backend_us: None,
             route: None,
             endpoint: None,
             retries: 0,
-            reason: fault.code(),
-        });
+            reason: "",
+        }
+    }
+
+    /// A connection or flow of octets came to its end.
+    pub(crate) fn streamed(&self, over: Over, reason: Reason, moved: Moved) {
+        let site = self.site.as_str();
+        let labels = [("site", site.to_owned()), ("over", over.as_str().to_owned())];
+        let total = metrics::counter!(
+            "nearside_gateway_streams_total",
+            "site" => site.to_owned(), "over" => over.as_str(), "reason" => reason.code()
+        );
+        total.increment(1);
+        metrics::counter!("nearside_gateway_stream_octets_up_total", &labels).increment(moved.up);
+        metrics::counter!("nearside_gateway_stream_octets_down_total", &labels)
+            .increment(moved.down);
     }
 
     /// Writes a line, built only when somebody reads it.

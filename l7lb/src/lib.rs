@@ -1,7 +1,8 @@
 //! The per-site layer-7 gateway: routes of Ingress and Gateway API documents to endpoints, on
 //! Pingora, behind an accept loop of our own.
 //!
-//! A request walks `accept` -> (`tls`) -> `client_io`, which passes only heads that `head` has
+//! A connection walks `listen` -> `accept` -> `opening` (PROXY header, TLS by its hello) and is then
+//! a `stream` of octets or carries requests. A request walks `client_io`, which passes only heads that `head` has
 //! judged -> `proxy` -> `route` -> `balance` -> Pingora connects -> on failure `retry` -> the
 //! endpoint learns from the outcome. Decisions are pure and take the time and the randomness as
 //! arguments; `gateway`, `accept`, `client_io`, `proxy`, `check`, `clock` and `random` are the
@@ -15,23 +16,35 @@ mod check;
 mod chunk;
 mod client_io;
 mod clock;
+mod crowd;
+mod datagram;
+mod drain;
 mod endpoint;
+mod flow;
 mod forward;
 mod gateway;
 mod head;
 mod header_edit;
+mod hello;
 mod host;
 mod ledger;
+mod listen;
+mod opening;
 mod origin_io;
 mod path;
 mod proxy;
+mod proxy_protocol;
 mod random;
+mod relay;
 mod report;
 mod retry;
 mod rewrite;
 mod route;
 mod rule;
 mod socket;
+mod stream;
+mod termination;
+mod ticket;
 mod tls;
 mod transport;
 mod view;
@@ -39,5 +52,6 @@ mod view;
 pub use access_log::AccessLog;
 pub use gateway::{Config, ExposeSite, Gateway, Limits, StartError};
 pub use head::HeadLimits;
-pub use socket::{Place, Wire};
+pub use socket::{Place, PlaceState, Wire};
+pub use ticket::{TicketSecrets, TicketSecretsError};
 pub use view::Warning;

@@ -10,7 +10,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::rule::Share;
+use crate::route::Scheme;
+use crate::rule::{Share, Target};
+use crate::termination::Termination;
+
+/// The longest name looked up label by label; DNS allows 127 labels.
+const LABELS_MAX: usize = 128;
 
 /// A place to listen, from the documents' point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +27,15 @@ pub enum Place {
     SharedHttps,
     /// A socket of a Gateway's own, opened and closed as documents come and go.
     Own(SocketAddr, Wire),
+}
+
+/// How a place of a Gateway's own is doing, for its listeners' conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceState {
+    /// Open, at this address (port 0 is an address of the kernel's choice).
+    Open(SocketAddr),
+    /// It could not be opened, for this reason; it is tried again.
+    Failed(Arc<str>),
 }
 
 /// What is spoken first on a socket.
@@ -40,6 +54,16 @@ pub enum Wire {
 /// A route table of one place, an index into the view's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TableId(pub(crate) u32);
+
+impl TableId {
+    /// Of the operator's own sockets.
+    pub(crate) fn shared(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Http => Self(0),
+            Scheme::Https => Self(1),
+        }
+    }
+}
 
 /// What is done with a connection (or flow) at a place.
 #[derive(Debug)]
@@ -62,6 +86,18 @@ pub(crate) struct TlsPlan {
     pub(crate) any: Option<TlsAction>,
 }
 
+impl TlsPlan {
+    /// What is done with a client that asks for `name`, in lower case, or for none.
+    pub(crate) fn find(&self, name: Option<&str>) -> Option<&TlsAction> {
+        let by_name = name.and_then(|name| {
+            let mut dots = name.match_indices('.').take(LABELS_MAX).map(|(at, _)| &name[at + 1..]);
+            let wild = || dots.find_map(|suffix| self.suffix.get(suffix));
+            self.exact.get(name).or_else(wild)
+        });
+        by_name.or(self.any.as_ref())
+    }
+}
+
 /// What is done with one TLS connection.
 #[derive(Debug, Clone)]
 pub(crate) enum TlsAction {
@@ -73,25 +109,6 @@ pub(crate) enum TlsAction {
     Passthrough(Option<Arc<StreamPlan>>),
 }
 
-/// How TLS is terminated for one listener.
-#[derive(Debug)]
-pub(crate) struct Termination {
-    /// `gateway/namespace/name/listener`: connections of one never serve requests of another (421).
-    pub(crate) listener: Arc<str>,
-    /// Usable certificates; the one that names the server name is taken, else the first.
-    pub(crate) certificates: Vec<Arc<rustls::sign::CertifiedKey>>,
-    /// Whose certificates clients must show, if they must.
-    pub(crate) clients: Option<ClientTrust>,
-}
-
-/// How clients' certificates are checked.
-#[derive(Debug, Clone)]
-pub(crate) struct ClientTrust {
-    pub(crate) roots: Arc<rustls::RootCertStore>,
-    /// A client without a certificate, or with one that does not verify, is let in all the same.
-    pub(crate) insecure_fallback: bool,
-}
-
 /// Where connections of a TLSRoute, TCPRoute or UDPRoute go.
 #[derive(Debug)]
 pub(crate) struct StreamPlan {
@@ -99,4 +116,20 @@ pub(crate) struct StreamPlan {
     pub(crate) id: Arc<str>,
     /// Weighted backends, never empty; broken ones keep their share of failures.
     pub(crate) shares: Vec<Share>,
+}
+
+impl StreamPlan {
+    /// Draws a backend by weight; `None` when all weigh nothing.
+    pub(crate) fn draw(&self, random: u64) -> Option<Target> {
+        let total: u64 = self.shares.iter().map(|share| u64::from(share.weight)).sum();
+        // Weights are at most 1,000,000 each, so 32 random bits and the total fit in 64.
+        let mut place = ((random >> 32) * total) >> 32;
+        for share in &self.shares {
+            match place.checked_sub(u64::from(share.weight)) {
+                Some(rest) => place = rest,
+                None => return Some(share.target),
+            }
+        }
+        None
+    }
 }

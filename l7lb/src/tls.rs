@@ -1,26 +1,26 @@
 //! Certificates by server name, swapped with the view.
 //!
-//! The resolver asks the current view at each handshake, so a new Secret is served to the next
-//! client and nobody is cut off. An edit that makes a Secret unusable changes nothing but a warning:
+//! A handshake asks the current view, so a new Secret is served to the next client and nobody is cut
+//! off. An edit that makes a Secret unusable changes nothing but a warning:
 //! the certificate before it is kept; a Secret that never was usable is left out. A client without
 //! a server name, or with one that no document names, gets the certificate of a listener for every
-//! host, and where there is none the handshake is refused (`access_denied`). Keys never appear in messages.
+//! host, and where there is none the handshake is refused (`unrecognized_name`). Keys never appear in messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use model::gateway::{GatewayObjects, HostPattern, ListenerProtocol, Meta, Secret};
 use model::name::ObjectRef;
-use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::view::{GatewayView, Warning};
+use crate::route::Scheme;
+use crate::socket::{Plan, TableId, TlsAction, TlsPlan};
+use crate::termination::Termination;
+use crate::view::Warning;
 
 /// Why a Secret cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +122,27 @@ impl Certificates {
         }
     }
 
+    /// What is done with TLS connections: terminated with the name's certificate, then HTTP.
+    pub(crate) fn plan(&self) -> Plan {
+        let action = |name: &str, key: &Arc<CertifiedKey>| {
+            let listener = Arc::from(name);
+            let termination = Termination::new(listener, vec![Arc::clone(key)], None);
+            TlsAction::Http(Arc::new(termination), TableId::shared(Scheme::Https))
+        };
+        let all = |keys: &HashMap<Box<str>, Arc<CertifiedKey>>, prefix: &str| {
+            let mut actions = HashMap::with_capacity(keys.len());
+            for (name, key) in keys {
+                actions.insert(name.clone(), action(&format!("{prefix}{name}"), key));
+            }
+            actions
+        };
+        Plan::Tls(TlsPlan {
+            exact: all(&self.exact, ""),
+            suffix: all(&self.suffix, "*."),
+            any: self.default.as_ref().map(|key| action("*", key)),
+        })
+    }
+
     /// The certificate for a server name: exact, then the longest wildcard, then the default.
     /// rustls gives the name in lower case.
     pub(crate) fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
@@ -198,36 +219,6 @@ fn parse(secret: &Secret) -> Result<CertifiedKey, CertificateError> {
     let certified = CertifiedKey::new(chain, signer);
     certified.keys_match().map_err(CertificateError::Mismatch)?;
     Ok(certified)
-}
-
-/// Asks the current view.
-pub(crate) struct Resolver {
-    view: Arc<ArcSwap<GatewayView>>,
-}
-
-impl fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").finish_non_exhaustive()
-    }
-}
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.view.load().certificates.find(hello.server_name()).map(Arc::clone)
-    }
-}
-
-/// The server side of TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, certificates from the view.
-pub(crate) fn server_config(
-    view: Arc<ArcSwap<GatewayView>>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver { view }));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 #[cfg(test)]

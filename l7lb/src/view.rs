@@ -3,7 +3,7 @@
 //! A view is compiled from the site's documents off the hot path and swapped whole; a request loads
 //! it once. Endpoints with their counters are taken over from the view before by address.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,8 +12,11 @@ use model::name::ObjectRef;
 use model::service::BackendRef;
 
 use crate::endpoint::Endpoint;
-use crate::route::RouteTable;
+use crate::proxy_protocol::ProxyVersion;
 use crate::route::build;
+use crate::route::{RouteTable, Scheme};
+use crate::rule::Target;
+use crate::socket::{Place, Plan, TableId, Wire};
 use crate::tls::Certificates;
 
 /// The most endpoints one cluster uses; Kubernetes itself spreads 1,000 over a slice set.
@@ -46,6 +49,8 @@ pub(crate) struct Cluster {
     pub(crate) protocol: OriginProtocol,
     /// Endpoints that the documents call ready (or, when none is, serving while terminating).
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// Whether its endpoints are told of the client, and how.
+    pub(crate) proxy_protocol: Option<ProxyVersion>,
     /// Endpoints that the documents know.
     pub(crate) total: u32,
 }
@@ -59,6 +64,8 @@ pub(crate) struct GatewayView {
     pub(crate) clusters: Vec<Cluster>,
     /// Certificates.
     pub(crate) certificates: Certificates,
+    /// Where to listen, and what is done there.
+    pub(crate) places: BTreeMap<Place, Plan>,
     /// All endpoints by address.
     pub(crate) endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
 }
@@ -89,7 +96,24 @@ impl GatewayView {
         }
         let routes = build::build(objects, &names, &mut warnings);
         let certificates = Certificates::compile(objects, &before.certificates, &mut warnings);
-        (Self { routes, clusters, certificates, endpoints }, warnings)
+        let places = BTreeMap::from([
+            (Place::SharedHttp, Plan::Http(TableId::shared(Scheme::Http))),
+            (Place::SharedHttps, certificates.plan()),
+        ]);
+        (Self { routes, clusters, certificates, places, endpoints }, warnings)
+    }
+
+    /// Endpoints that a UDPRoute sends datagrams to.
+    pub(crate) fn datagram_endpoints(&self) -> HashSet<SocketAddr> {
+        let udp = self.places.iter().filter_map(|(place, plan)| match (place, plan) {
+            (Place::Own(_, Wire::Udp), Plan::Stream(Some(plan))) => Some(plan),
+            _ => None,
+        });
+        let targets = udp.flat_map(|plan| &plan.shares).filter_map(|share| match share.target {
+            Target::Cluster(index) => self.clusters.get(index as usize),
+            Target::Broken | Target::Absent => None,
+        });
+        targets.flat_map(|cluster| &cluster.endpoints).map(|endpoint| endpoint.address).collect()
     }
 
     /// Whether a request for `host` must not be answered on a TLS connection that was opened for
@@ -144,6 +168,7 @@ fn cluster(
         backend: BackendRef { object: service.meta.object.clone(), port: port.port },
         protocol: if h2c { OriginProtocol::H2c } else { OriginProtocol::Http1 },
         endpoints: ready,
+        proxy_protocol: None,
         total: u32::try_from(seen.len()).unwrap_or(u32::MAX),
     }
 }

@@ -55,7 +55,8 @@ fn an_audit_is_a_table_for_people_and_json_for_machines() {
 #[test]
 fn a_name_that_is_not_steered_cannot_be_audited() {
     let world = world();
-    let output = world.command("check examples/quickstart --geo small.geo --audit ns1.edge.example");
+    let output =
+        world.command("check examples/quickstart --geo small.geo --audit ns1.edge.example");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("`ns1.edge.example` is not a steered name"), "{said}");
