@@ -8,7 +8,7 @@ use model::observe::{BackendReport, LoadReport, SiteReport, Verdict};
 use model::service::{
     Answers, BackendRef, Fallback, GlobalService, Probe, ProbeKind, Steering, Sticky, TierStep,
 };
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::site::{Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 use model::{Country, Point, Policy};
 use steering::{Generation, Health, SteeringMap};
 
@@ -42,6 +42,8 @@ pub(crate) fn site(name: &str, last: u8) -> Site {
         labels: std::collections::BTreeMap::new(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     }
 }
@@ -64,12 +66,14 @@ pub(crate) fn service(host: &str, pool: Vec<SiteId>) -> GlobalService {
             carrier_penalty_us: 20_000,
             border_penalty_us: 10_000,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerAll,
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: std::collections::BTreeMap::default(),
+        endpoints: Vec::new(),
     }
 }
 

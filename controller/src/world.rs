@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::observe::{Readiness, SiteReport, Verdict};
+use model::service::GlobalService;
+use model::site::SiteId;
 use model::{Policy, SiteName};
 use steering::Health;
 
@@ -132,8 +134,7 @@ impl World {
             }
             let mut by_site = vec![Readiness::NeverReported; policy.sites.len()];
             for &id in &service.pool {
-                let site = &policy.site(id).name;
-                by_site[usize::from(id.0)] = self.reports.readiness(site, &service.backends);
+                by_site[usize::from(id.0)] = self.readiness(policy, service, id);
             }
             by_site
         });
@@ -146,6 +147,19 @@ impl World {
                 .map(|ids| ids.iter().map(judged).collect())
                 .collect(),
             readiness: readiness.collect(),
+        }
+    }
+
+    /// Whether a site has a service's backends. The documents know it where nobody reports: of the
+    /// endpoints of a site without a gateway, and of a name that somebody else answers for.
+    fn readiness(&self, policy: &Policy, service: &GlobalService, id: SiteId) -> Readiness {
+        if policy.alias_at(service, id).is_some() {
+            return Readiness::Ready;
+        }
+        match service.endpoints_at(id) {
+            Some(endpoints) if endpoints.is_ready => Readiness::Ready,
+            Some(_) => Readiness::NotReady,
+            None => self.reports.readiness(&policy.site(id).name, &service.backends),
         }
     }
 

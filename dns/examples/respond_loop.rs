@@ -23,7 +23,7 @@ use model::geo::Country;
 use model::name::{DnsName, ObjectRef, SiteName};
 use model::record::{RecordSet, RecordType};
 use model::service::{Answers, Fallback, GlobalService, Steering, Sticky, TierStep};
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::site::{Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 use model::zone::{NameServer, Soa, Zone};
 use steering::map::{LeafId, Reach};
 use steering::{Health, Leaf, RunTable, ServiceMap, Snapshot, SteeringMap};
@@ -209,6 +209,8 @@ fn site(number: u16) -> Site {
         labels: BTreeMap::default(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     }
 }
@@ -230,11 +232,13 @@ fn service(number: u32, pool: &[SiteId]) -> GlobalService {
             carrier_penalty_us: 0,
             border_penalty_us: 0,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerAll,
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: BTreeMap::default(),
+        endpoints: Vec::new(),
     }
 }

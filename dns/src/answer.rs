@@ -267,6 +267,11 @@ impl<'v> Walk<'v, '_, '_> {
         {
             return self.steer(service, current.owner);
         }
+        if let Some(service) = node.service()
+            && self.view.presences.kinds(service).cname
+        {
+            return self.steer_cname(service, current.owner);
+        }
         let wanted = match record_type {
             RecordType::ANY => None,
             _ => zones.set(node, record_type),

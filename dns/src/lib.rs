@@ -15,6 +15,7 @@ pub mod message;
 mod name;
 mod name_hash;
 mod name_table;
+mod presence;
 mod response;
 pub mod server;
 mod siphash;

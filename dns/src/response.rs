@@ -214,10 +214,10 @@ impl<'o> Response<'o> {
         &mut self,
         owner: u16,
         head: Head,
-        parts: [&[u8]; 5],
+        parts: &[&[u8]],
     ) -> Result<(), Full> {
         let (start, mut end) = (self.at, self.put_record(Section::Answer, owner, head, &[])?);
-        for part in parts {
+        for &part in parts {
             let place =
                 self.out.get_mut(end..end + part.len()).filter(|_| end + part.len() <= self.limit);
             let Some(place) = place else {

@@ -7,16 +7,15 @@
 mod tests;
 
 use std::hash::RandomState;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::service::{Answers, Fallback, GlobalService, ServiceId};
-use model::site::{SiteAddress, SiteId};
+use model::service::{Answers, GlobalService, ServiceId};
 use steering::decide::ServiceState;
 use steering::{Generation, ServiceMap, Snapshot};
 
 use crate::cookie::{CookiePolicy, CookieSecrets};
+use crate::presence::Presences;
 use crate::tcp::TCP_IDLE_DEFAULT;
 use crate::zone::{BuildError, ZoneSet};
 
@@ -81,7 +80,7 @@ pub struct View {
     pub(crate) zones: Arc<ZoneSet>,
     pub(crate) settings: Settings,
     services: Vec<ServiceView>,
-    sites: Arc<[SiteAddresses]>,
+    pub(crate) presences: Arc<Presences>,
     snapshot: Snapshot,
     hasher: RandomState,
 }
@@ -93,17 +92,6 @@ pub(crate) struct ServiceView {
     pub(crate) map: Option<Arc<ServiceMap>>,
     pub(crate) state: ServiceState,
     pub(crate) answers: Answers,
-    /// Whether any site that could be answered has an address of the kind. When none has, the
-    /// negative answer is everybody's.
-    pub(crate) any_v4: bool,
-    pub(crate) any_v6: bool,
-}
-
-/// A site's addresses: one of each kind at most.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct SiteAddresses {
-    pub(crate) v4: Option<Ipv4Addr>,
-    pub(crate) v6: Option<Ipv6Addr>,
 }
 
 impl View {
@@ -119,12 +107,11 @@ impl View {
         check_pair(snapshot)?;
         let serial = serial(snapshot.policy_generation);
         let zones = ZoneSet::build(&snapshot.policy, serial, hasher).map_err(ViewError::Zones)?;
-        let sites =
-            snapshot.policy.sites.iter().map(|site| SiteAddresses::of(&site.addresses)).collect();
+        let presences = Presences::new(&snapshot.policy);
         let mut settings = settings;
         settings.nsid.truncate(NSID_OCTETS_MAX);
         settings.udp_octets_max = settings.udp_octets_max.clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
-        Ok(Self::assemble(snapshot, Arc::new(zones), sites, (settings, hasher)))
+        Ok(Self::assemble(snapshot, Arc::new(zones), Arc::new(presences), (settings, hasher)))
     }
 
     /// Compiles the next snapshot, sharing the zones with this view when the policy is the same.
@@ -139,23 +126,23 @@ impl View {
             return Self::build(snapshot, settings, &self.hasher);
         }
         check_pair(snapshot)?;
-        let (zones, sites) = (Arc::clone(&self.zones), Arc::clone(&self.sites));
-        Ok(Self::assemble(snapshot, zones, sites, (settings, &self.hasher)))
+        let (zones, presences) = (Arc::clone(&self.zones), Arc::clone(&self.presences));
+        Ok(Self::assemble(snapshot, zones, presences, (settings, &self.hasher)))
     }
 
     fn assemble(
         snapshot: &Snapshot,
         zones: Arc<ZoneSet>,
-        sites: Arc<[SiteAddresses]>,
+        presences: Arc<Presences>,
         (settings, hasher): (Settings, &RandomState),
     ) -> Self {
         let services = snapshot
             .policy
             .services()
-            .map(|(id, service)| ServiceView::of(snapshot, id, service, &sites))
+            .map(|(id, service)| ServiceView::of(snapshot, id, service))
             .collect();
         let (snapshot, hasher) = (snapshot.clone(), hasher.clone());
-        Self { zones, settings, services, sites, snapshot, hasher }
+        Self { zones, settings, services, presences, snapshot, hasher }
     }
 
     /// The snapshot that this view was compiled from.
@@ -166,54 +153,15 @@ impl View {
     pub(crate) fn service(&self, id: ServiceId) -> Option<&ServiceView> {
         self.services.get(id.0 as usize)
     }
-
-    pub(crate) fn site(&self, id: SiteId) -> SiteAddresses {
-        self.sites.get(usize::from(id.0)).copied().unwrap_or_default()
-    }
 }
 
 impl ServiceView {
-    fn of(
-        snapshot: &Snapshot,
-        id: ServiceId,
-        service: &GlobalService,
-        sites: &[SiteAddresses],
-    ) -> Self {
-        let fallback = match &service.fallback {
-            Fallback::AnswerSites(sites) => sites.as_slice(),
-            Fallback::AnswerAll | Fallback::AnswerNone => &[],
-        };
-        let any = |has: fn(&SiteAddresses) -> bool| {
-            let mut candidates = service.pool.iter().chain(fallback);
-            candidates.any(|site| sites.get(usize::from(site.0)).is_some_and(has))
-        };
+    fn of(snapshot: &Snapshot, id: ServiceId, service: &GlobalService) -> Self {
         Self {
             map: snapshot.map.service(id).cloned(),
             state: ServiceState::new(id, service, &snapshot.health),
             answers: service.answers,
-            any_v4: any(|site| site.v4.is_some()),
-            any_v6: any(|site| site.v6.is_some()),
         }
-    }
-}
-
-impl SiteAddresses {
-    /// The first address of each kind that serves everyone, or else the first of the kind.
-    fn of(addresses: &[SiteAddress]) -> Self {
-        let mut neutral_first: Vec<&SiteAddress> = addresses.iter().collect();
-        neutral_first.sort_by_key(|address| address.isp.is_some());
-        let mut chosen = Self::default();
-        for address in neutral_first {
-            match address.ip {
-                std::net::IpAddr::V4(ip) => {
-                    chosen.v4.get_or_insert(ip);
-                }
-                std::net::IpAddr::V6(ip) => {
-                    chosen.v6.get_or_insert(ip);
-                }
-            }
-        }
-        chosen
     }
 }
 

@@ -13,6 +13,7 @@ use model::service::ServiceId;
 
 pub use build::BuildError;
 pub(crate) use build::RDATA_AT;
+pub(crate) use hints::ADDED;
 
 use crate::name::NameBuf;
 use crate::name_hash::{HashKey, NameHash};

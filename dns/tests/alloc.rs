@@ -57,6 +57,8 @@ fn asks() -> Vec<Ask> {
         ask("hello.edge.example", RecordType::HTTPS),
         ask("x.fn.edge.example", RecordType::A),
         ask("www.edge.example", RecordType::A),
+        ask("pop.edge.example", RecordType::A),
+        ask("pop.edge.example", RecordType::TXT),
         ask("nobody.edge.example", RecordType::A),
         ask("www.edge.example", RecordType::MX),
         ask("alias2.edge.example", RecordType::A),

@@ -19,8 +19,10 @@ use model::geo::{Area, Country, Isp, Locale, Point, Subdivision};
 use model::name::{DnsName, ObjectRef, SiteName};
 use model::observe::Verdict;
 use model::policy::{Effect, Fence, Match, Rule, RuleLevel};
-use model::service::{Answers, Fallback, GlobalService, Rung, Steering, Sticky, TierStep};
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::service::{
+    Answers, Fallback, GlobalService, Rung, SiteEndpoints, Steering, Sticky, TierStep,
+};
+use model::site::{Alias, Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 use model::zone::{NameServer, Soa, Zone};
 use steering::compile::{Inputs, compile};
 use steering::latency::LatencyMap;
@@ -104,7 +106,6 @@ fn locales(dice: &mut Dice) -> LocaleTable {
 }
 
 fn site(dice: &mut Dice, number: u16) -> Site {
-    let ip = IpAddr::from([198, 51, 100, u8::try_from(number + 1).expect("small")]);
     Site {
         name: SiteName::new(&format!("site-{number:02}")).expect("a name"),
         tier: dice.of(&[Tier::Access, Tier::Aggregation, Tier::Core]),
@@ -113,13 +114,37 @@ fn site(dice: &mut Dice, number: u16) -> Site {
         city: None,
         point: Some(point(dice)),
         isps: if dice.chance(50) { vec![dice.of(&isps())] } else { Vec::new() },
-        addresses: vec![SiteAddress { ip, isp: None }],
+        addresses: addresses(dice, number),
         capacity: Capacity::default(),
         labels: BTreeMap::default(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     }
+}
+
+/// One address, or several of which some are a carrier's.
+fn addresses(dice: &mut Dice, number: u16) -> Vec<SiteAddress> {
+    let count = if dice.chance(30) { 1 + dice.roll(4) } else { 1 };
+    let third = u8::try_from(number + 1).expect("small");
+    let address = |nth: u64| {
+        let ip = IpAddr::from([198, 51, third, u8::try_from(nth).expect("small")]);
+        SiteAddress { ip, isp: (count > 1 && dice.chance(60)).then(|| dice.of(&isps())) }
+    };
+    (0..count).map(address).collect()
+}
+
+fn endpoints(dice: &mut Dice, id: u16) -> SiteEndpoints {
+    let third = u8::try_from(id).expect("small");
+    let ip = |nth: u64| IpAddr::from([10, 0, third, u8::try_from(nth).expect("small")]);
+    let addresses = (0..1 + dice.roll(8)).map(ip).collect();
+    SiteEndpoints { site: SiteId(id), is_ready: true, addresses }
+}
+
+fn cname(id: u16) -> DnsName {
+    DnsName::parse(&format!("site-{id}.cdn.example")).expect("a name")
 }
 
 fn rule(dice: &mut Dice, number: u64) -> Rule {
@@ -171,12 +196,25 @@ fn service(dice: &mut Dice) -> GlobalService {
             carrier_penalty_us: 20_000,
             border_penalty_us: 10_000,
         },
-        answers: Answers { sites_max: dice.of(&[1, 1, 2]), ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers {
+            sites_max: dice.of(&[1, 1, 2]),
+            per_site_max: dice.of(&[1, 2, 4]),
+            ttl_s: 30,
+            ttl_min_s: 5,
+        },
         health: None,
         panic_below_percent: dice.of(&[0, 0, 40]),
         fallback: Fallback::AnswerAll,
         rules: (0..dice.roll(5)).map(|number| rule(dice, number)).collect(),
         records: Vec::new(),
+        aliases: (0..SITES)
+            .filter(|_| dice.chance(5))
+            .map(|id| (SiteId(id), Alias::Cname(cname(id))))
+            .collect(),
+        endpoints: {
+            let direct: Vec<u16> = (0..SITES).filter(|_| dice.chance(10)).collect();
+            direct.into_iter().map(|id| endpoints(dice, id)).collect()
+        },
     }
 }
 
@@ -265,6 +303,7 @@ fn view(policy: &Policy, locales: &LocaleTable, health: &Health) -> View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Said {
     addresses: Vec<Ipv4Addr>,
+    cname: Option<Vec<u8>>,
     ttl_s: u32,
     /// `None`: without the option.
     scope_len: Option<u8>,
@@ -297,7 +336,7 @@ fn ask(view: &View, name: &DnsName, client: Option<(u32, u8)>) -> Said {
 /// Address records with pointers for owners, one SOA at most, OPT with one option at most.
 fn read(answer: &[u8], name_octets: usize) -> Said {
     let word = |at: usize| u16::from_be_bytes([answer[at], answer[at + 1]]);
-    let mut said = Said { addresses: Vec::new(), ttl_s: 0, scope_len: None };
+    let mut said = Said { addresses: Vec::new(), cname: None, ttl_s: 0, scope_len: None };
     let mut at = 12 + name_octets + 4;
     for nth in 0..word(6) + word(8) {
         let ttl_s = u32::from(word(at + 6)) << 16 | u32::from(word(at + 8));
@@ -306,6 +345,9 @@ fn read(answer: &[u8], name_octets: usize) -> Said {
         let data = &answer[at + 12..at + 12 + octets];
         if word(at + 2) == 1 {
             said.addresses.push(Ipv4Addr::from(<[u8; 4]>::try_from(data).expect("four")));
+        }
+        if word(at + 2) == 5 {
+            said.cname = Some(data.to_vec());
         }
         at += 12 + octets;
     }
@@ -415,7 +457,8 @@ fn simulate(
         };
         tally.hits += 1;
         let right = ask(&epochs.views[entry.epoch], &name, source);
-        if entry.said.addresses != right.addresses || now_s >= entry.until_s {
+        let is_right = entry.said.addresses == right.addresses && entry.said.cname == right.cname;
+        if !is_right || now_s >= entry.until_s {
             tally.wrong.push(format!("{source:?} at {now_s}: {:?}, not {right:?}", entry.said));
         }
     }

@@ -4,6 +4,7 @@
 //! where it was, so the tree and the walk over it are ours. Each kind has a file with its spec;
 //! what one document says about another is checked in `link`, when all have been read.
 
+mod alias;
 mod base64;
 mod diagnostic;
 mod fields;

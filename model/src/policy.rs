@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::geo::{Area, Continent, Country, Isp, Locale, Subdivision};
 use crate::name::{DnsName, SiteName};
 use crate::service::{GlobalService, Rung, ServiceId};
-use crate::site::{Site, SiteId};
+use crate::site::{Alias, Site, SiteId};
 use crate::zone::Zone;
 
 /// Everything the documents say about zones, sites and services.
@@ -67,6 +67,12 @@ impl Policy {
             let exists = records.chain(hostnames).any(|owner| owner.is_within(name));
             if exists { None } else { named(&wildcard) }
         })
+    }
+
+    /// The name that stands for a site in a service's answers: the service's own, else the site's.
+    pub fn alias_at<'p>(&'p self, service: &'p GlobalService, site: SiteId) -> Option<&'p Alias> {
+        let of_site = || self.sites.get(usize::from(site.0))?.alias.as_ref();
+        service.aliases.get(&site).or_else(of_site)
     }
 
     /// Every service with its id.

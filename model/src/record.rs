@@ -33,6 +33,9 @@ impl RecordType {
     pub const DS: Self = Self(43);
     /// Service binding for HTTP (RFC 9460).
     pub const HTTPS: Self = Self(65);
+    /// An address alias: the addresses of another name, found in the background. No type of the wire:
+    /// a number for private use (RFC 6895, section 3.1), the one PowerDNS has for it.
+    pub const ALIAS: Self = Self(65_401);
     /// Any type (query only, RFC 8482).
     pub const ANY: Self = Self(255);
 
@@ -99,6 +102,7 @@ pub(crate) const MNEMONICS: &[(&str, u16)] = &[
     ("ANY", 255),
     ("URI", 256),
     ("CAA", 257),
+    ("ALIAS", 65_401),
 ];
 
 impl fmt::Display for RecordType {

@@ -1,6 +1,7 @@
 //! A service under steering: its hostnames, what it needs of a site, and how its clients are led.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{DnsName, ObjectRef};
 use crate::policy::{Fence, RuleSet};
 use crate::record::RecordSet;
-use crate::site::{SiteId, Tier};
+use crate::site::{Alias, SiteId, Tier};
 
 /// A service's index in [`crate::Policy::services`].
 #[derive(
@@ -45,8 +46,35 @@ pub struct GlobalService {
     pub fallback: Fallback,
     /// Rules from `TrafficPolicy` documents in order of precedence: the first match of each effect wins.
     pub rules: RuleSet,
-    /// Extra static records at the hostnames (never A, AAAA or CNAME).
+    /// Extra static records at the hostnames (never A, AAAA or CNAME). None where a site of the
+    /// service is a CNAME.
     pub records: Vec<RecordSet>,
+    /// Sites that are answered by another name for this service than for others.
+    pub aliases: BTreeMap<SiteId, Alias>,
+    /// Endpoints of the first backend at sites without a gateway, in site order.
+    pub endpoints: Vec<SiteEndpoints>,
+}
+
+impl GlobalService {
+    /// The endpoints that are answered for a site.
+    pub fn endpoints_at(&self, site: SiteId) -> Option<&SiteEndpoints> {
+        let at = self.endpoints.binary_search_by_key(&site, |endpoints| endpoints.site).ok()?;
+        self.endpoints.get(at)
+    }
+}
+
+/// The most endpoints of one service at one site that are answered in turn.
+pub const SITE_ENDPOINTS_MAX: usize = 256;
+
+/// Endpoints at a site without a gateway (`l7: false`), which DNS answers with their own addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SiteEndpoints {
+    /// The site.
+    pub site: SiteId,
+    /// Whether every backend of the service has a ready endpoint there.
+    pub is_ready: bool,
+    /// The ready ones, or all when none is ready; IPv4 first, rising, without repeats.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// One step of the tier gate.
@@ -161,11 +189,18 @@ pub struct Sticky {
     pub v6_len: u8,
 }
 
+/// The most that [`Answers::per_site_max`] can be: of four sites 32 IPv6 addresses, 896 octets.
+pub const PER_SITE_MAX: u8 = 8;
+/// The default of [`Answers::per_site_max`].
+pub const PER_SITE_DEFAULT: u8 = 4;
+
 /// The answer section's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answers {
-    /// Sites per answer, 1..=4 (default 1). One address of each kind per site.
+    /// Sites per answer, 1..=4 (default 1).
     pub sites_max: u8,
+    /// Addresses of each kind per site, 1..=8 (default 4).
+    pub per_site_max: u8,
     /// TTL in seconds (default 30).
     pub ttl_s: u32,
     /// Floor of the TTL in seconds while a site of the answer is failing (default 5).

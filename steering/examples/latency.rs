@@ -20,7 +20,7 @@ use model::geo::{Locale, Point};
 use model::name::{ObjectRef, SiteName};
 use model::observe::Client;
 use model::service::{Answers, Fallback, GlobalService, ServiceId, Steering, Sticky, TierStep};
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::site::{Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 use model::{Country, Policy};
 use steering::Health;
 use steering::compile::{Inputs, compile};
@@ -267,6 +267,8 @@ fn policy(world: &World, sites: &[usize]) -> Policy {
         labels: BTreeMap::default(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     };
     let pool = (0..sites.len()).map(|at| SiteId(u16::try_from(at).expect("few"))).collect();
@@ -286,12 +288,14 @@ fn policy(world: &World, sites: &[usize]) -> Policy {
             carrier_penalty_us: 0,
             border_penalty_us: 0,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerAll,
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: BTreeMap::default(),
+        endpoints: Vec::new(),
     };
     let sites = sites.iter().map(site).collect();
     Policy { sites, services: vec![service], ..Policy::default() }

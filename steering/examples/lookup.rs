@@ -14,7 +14,7 @@ use model::geo::Point;
 use model::name::{ObjectRef, SiteName};
 use model::observe::Client;
 use model::service::{Answers, Fallback, GlobalService, Rung, Steering, Sticky, TierStep};
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::site::{Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 use model::{Country, Isp, Policy};
 use steering::compile::{Inputs, compile};
 use steering::decide::{ServiceState, decide};
@@ -223,6 +223,8 @@ fn site(&(name, country, isp, lat_cdeg, lon_cdeg): &(&str, &str, &str, i16, i16)
         labels: std::collections::BTreeMap::default(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     }
 }
@@ -244,11 +246,13 @@ fn service(name: &str, pool: Vec<SiteId>) -> GlobalService {
             carrier_penalty_us: 20_000,
             border_penalty_us: 10_000,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerAll,
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: std::collections::BTreeMap::default(),
+        endpoints: Vec::new(),
     }
 }

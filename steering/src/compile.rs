@@ -21,6 +21,7 @@ use crate::fold::Folder;
 use crate::latency::{Index, LatencyMap};
 use crate::map::{Leaf, LeafId, Reach, RunTable, ServiceMap, SteeringMap};
 use crate::panorama::{Intervals, Panorama, SightId};
+use crate::presence;
 use crate::rank::Ranker;
 use crate::runs::Key;
 use crate::share;
@@ -142,6 +143,9 @@ fn steers_alike(a: &GlobalService, b: &GlobalService) -> bool {
         && a.steering == b.steering
         && a.rules == b.rules
         && fallback_sites(a) == fallback_sites(b)
+        && a.aliases == b.aliases
+        && presence::turns(a).eq(presence::turns(b))
+        && presence::answered_by_endpoints(a).eq(presence::answered_by_endpoints(b))
 }
 
 fn steering_hash(service: &GlobalService) -> u64 {
@@ -306,7 +310,7 @@ impl<'a> Leaves<'a> {
     fn work_out(&mut self, sight: &Sight, prefixes: &[IpNet]) -> LeafId {
         let orders = self.ranker.orders(sight, prefixes);
         let ranked = self.ranker.rank(sight, prefixes, &orders);
-        let mut leaf = self.ranker.leaf(&ranked, &orders);
+        let mut leaf = self.ranker.leaf(sight, &ranked, &orders);
         leaf.reach = self.common_reach.unwrap_or_else(|| {
             let reach = self.reaches.number(self.ranker.reach(sight, &orders));
             if self.ranker.is_unfenced() {

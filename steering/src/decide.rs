@@ -84,12 +84,27 @@ pub struct Decision {
     pub reason: Reason,
     /// Whether a chosen site is failing its probes: the TTL is halved.
     pub failing: bool,
+    /// Through which uplink of each site these clients are answered, parallel to `sites`.
+    pub uplinks: [u8; LEAF_SITES_MAX],
+    /// All clients for which the decision holds are in this block.
+    block: Block,
 }
 
 impl Decision {
     fn empty(scope_len: u8, reason: Reason) -> Self {
         let sites = [SiteId::default(); LEAF_SITES_MAX];
-        Self { sites, len: 0, scope_len, reason, failing: false }
+        let (uplinks, block) = ([0; LEAF_SITES_MAX], Block::new(0, 0));
+        Self { sites, len: 0, scope_len, reason, failing: false, uplinks, block }
+    }
+
+    /// The chosen sites with their uplinks.
+    pub fn chosen_with_uplinks(&self) -> impl Iterator<Item = (SiteId, u8)> {
+        self.chosen().iter().copied().zip(self.uplinks)
+    }
+
+    /// A place in a list of `count` that these clients' block draws, the same for all of them.
+    pub fn turn(&self, count: usize) -> usize {
+        self.block.spread(count)
     }
 
     /// The chosen sites.
@@ -198,7 +213,8 @@ impl ServiceState {
 
     /// The answer to most clients of most services, which the long way would come to as well: one
     /// site is wanted, nobody shares, nothing is ignored, and the best site is fit.
-    fn best(&self, leaf: &Leaf, scope_len: u8) -> Option<Decision> {
+    fn best(&self, found: &Found<'_>) -> Option<Decision> {
+        let &Found { leaf, scope_len, run: block, .. } = found;
         let &site = leaf.sites.first().filter(|_| self.sites_max == 1 && !leaf.is_split())?;
         let flags = self.flags(site);
         if self.is_panic || flags & (DRAINED | READY | DOWN) != READY {
@@ -206,8 +222,11 @@ impl ServiceState {
         }
         let mut sites = [SiteId::default(); LEAF_SITES_MAX];
         sites[0] = site;
+        let mut uplinks = [0; LEAF_SITES_MAX];
+        uplinks[0] = leaf.uplinks.first().copied().unwrap_or(0);
         let failing = flags & FAILING != 0;
-        Some(Decision { sites, len: 1, scope_len, reason: Reason::Best, failing })
+        let reason = Reason::Best;
+        Some(Decision { sites, len: 1, scope_len, reason, failing, uplinks, block })
     }
 
     /// Neither ordered out nor guessed to be out.
@@ -235,7 +254,15 @@ fn flags_of(id: ServiceId, site: SiteId, health: &Health) -> u8 {
 /// Decides for one client. No allocation, no lock.
 pub fn decide(map: &ServiceMap, state: &ServiceState, client: Client) -> Decision {
     match find(map, client) {
-        Some(found) => choose(map, state, &found),
+        Some(found) => {
+            let mut decision = choose(map, state, &found);
+            if !found.leaf.uplinks.is_empty() || found.leaf.shift_uplink > 0 {
+                for (uplink, site) in decision.uplinks.iter_mut().zip(decision.sites) {
+                    *uplink = found.leaf.uplink(site);
+                }
+            }
+            decision
+        }
         None => Decision::empty(0, Reason::Fenced),
     }
 }
@@ -404,11 +431,13 @@ impl Queue {
 
 fn choose(map: &ServiceMap, state: &ServiceState, found: &Found<'_>) -> Decision {
     let leaf = found.leaf;
-    if let Some(decision) = state.best(leaf, found.scope_len) {
+    if let Some(decision) = state.best(found) {
         return decision;
     }
     let queue = Queue::new(leaf, found.block, state);
     let mut taken = Taken { decision: Decision::empty(found.scope_len, Reason::Best), state };
+    // Clients that nothing splits are one run, however many blocks of it there are.
+    taken.decision.block = if leaf.is_split() { found.block } else { found.run };
     taken.take(queue.sites().iter().copied().filter(|&site| state.is_usable(site)));
     if taken.decision.len > 0 {
         let is_first = queue.sites().first() == taken.decision.sites.first();

@@ -12,7 +12,7 @@ use model::geo::Locale;
 use model::observe::{Client, Readiness, Verdict};
 use model::policy::{Effect, RuleLevel};
 use model::service::{GlobalService, ServiceId};
-use model::site::{Site, SiteId, Tier};
+use model::site::{Alias, Site, SiteId, Tier};
 use serde::{Deserialize, Serialize};
 
 use crate::bill::Bill;
@@ -21,6 +21,7 @@ use crate::cut::{Cuts, Segments, key_v6};
 use crate::decide::{Decision, Found, Reason, ServiceState, decide, find};
 use crate::latency::Index;
 use crate::map::{Leaf, ServiceMap};
+use crate::presence::{Presence, Window, presence, window};
 use crate::rank::{Orders, Ranked, Ranker};
 use crate::runs::Key;
 use crate::sight::{Lens, Sight};
@@ -53,8 +54,10 @@ pub struct Explanation {
     pub share: Option<ShareShown>,
     /// The chosen sites, as in the wire answer.
     pub sites: Vec<String>,
-    /// The chosen sites' addresses, parallel to `sites`.
+    /// The addresses that the answers hold of the chosen sites, parallel to `sites`: IPv4 first.
     pub addresses: Vec<Vec<IpAddr>>,
+    /// The names that are answered in place of addresses, parallel to `sites`.
+    pub names: Vec<Option<NameShown>>,
     /// The scope, as `prefix/len`.
     pub scope: String,
     /// Which step settled it.
@@ -63,6 +66,18 @@ pub struct Explanation {
     pub failing: bool,
     /// The time to live of the answer.
     pub ttl_s: u32,
+}
+
+/// A name that stands for a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NameShown {
+    /// The answer is a CNAME to it.
+    Cname(String),
+    /// The answer is what it resolves to.
+    Alias(String),
+    /// It is left out: the first site decides whether there are addresses or a CNAME.
+    LeftOut(String),
 }
 
 /// Who asked.
@@ -215,7 +230,8 @@ pub fn explain(
         leaf: told.names(&found.leaf.sites),
         share: told.share(),
         sites: told.names(decision.chosen()),
-        addresses: decision.chosen().iter().map(|&id| told.addresses(id)).collect(),
+        addresses: told.presences().map(|presence| told.addresses(&presence)).collect(),
+        names: told.answered_names(),
         scope: told.prefix(decision.scope_len),
         reason: decision.reason,
         failing: decision.failing,
@@ -269,7 +285,7 @@ impl Telling<'_> {
             reach: actual.reach,
             block_v4_len: actual.block_v4_len,
             block_v6_len: actual.block_v6_len,
-            ..ranker.leaf(&ranked, &orders)
+            ..ranker.leaf(&seen.sight, &ranked, &orders)
         };
         leaf == *actual
             && self.map.reaches.get(actual.reach as usize)
@@ -422,15 +438,53 @@ impl Telling<'_> {
         ids.iter().map(|&id| self.name(id)).collect()
     }
 
-    /// One address of each family: one that serves everyone before a carrier's own.
-    fn addresses(&self, id: SiteId) -> Vec<IpAddr> {
-        let all = self.site(id).map_or(&[][..], |site| &site.addresses);
-        let of = |is_family: fn(&IpAddr) -> bool| {
-            let mut family = all.iter().filter(move |address| is_family(&address.ip));
-            let first = family.clone().next();
-            family.find(|address| address.isp.is_none()).or(first).map(|address| address.ip)
+    fn presences(&self) -> impl Iterator<Item = Presence<'_>> {
+        let policy = &self.snapshot.policy;
+        self.decision.chosen_with_uplinks().map(|at| presence(policy, self.spec, at))
+    }
+
+    fn is_cname(&self) -> bool {
+        matches!(self.presences().next(), Some(Presence::Alias(Alias::Cname(_))))
+    }
+
+    /// The addresses that an answer takes of a chosen site, IPv4 first.
+    fn addresses(&self, presence: &Presence<'_>) -> Vec<IpAddr> {
+        let most = usize::from(self.spec.answers.per_site_max.max(1));
+        let families = |all: &[IpAddr]| {
+            let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = all.iter().partition(|ip| ip.is_ipv4());
+            [v4, v6]
         };
-        of(IpAddr::is_ipv4).into_iter().chain(of(IpAddr::is_ipv6)).collect()
+        match presence {
+            _ if self.is_cname() => Vec::new(),
+            Presence::Addresses(all) => {
+                let families = families(all);
+                families.iter().flat_map(|all| Window::first(all, most).iter()).copied().collect()
+            }
+            Presence::Endpoints(all) => {
+                let families = families(all);
+                let answered =
+                    families.iter().flat_map(|all| window(all, most, &self.decision).iter());
+                answered.copied().collect()
+            }
+            Presence::Alias(_) => Vec::new(),
+        }
+    }
+
+    /// The names that stand for chosen sites: a first one that is a CNAME is the whole answer, and
+    /// a later one is no answer.
+    fn answered_names(&self) -> Vec<Option<NameShown>> {
+        let is_cname = self.is_cname();
+        let shown = |(nth, presence): (usize, Presence<'_>)| match presence {
+            Presence::Alias(Alias::Cname(name)) if nth == 0 => {
+                Some(NameShown::Cname(name.to_string()))
+            }
+            Presence::Alias(Alias::Resolved(name)) if !is_cname => {
+                Some(NameShown::Alias(name.to_string()))
+            }
+            Presence::Alias(alias) => Some(NameShown::LeftOut(alias.name().to_string())),
+            Presence::Addresses(_) | Presence::Endpoints(_) => None,
+        };
+        self.presences().enumerate().map(shown).collect()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod latency;
 pub mod map;
 mod panorama;
 pub mod place;
+pub mod presence;
 #[cfg(test)]
 mod properties;
 mod rank;

@@ -48,12 +48,31 @@ pub struct Leaf {
     pub block_v4_len: u8,
     /// The same for IPv6 (16..=56).
     pub block_v6_len: u8,
+    /// Through which of each site's uplinks these clients are answered, parallel to `sites`; empty
+    /// when all are 0, everybody's (see [`model::site::Site::uplinks`]).
+    pub uplinks: SmallVec<[u8; LEAF_SITES_MAX]>,
+    /// The same of the shift's site.
+    pub shift_uplink: u8,
+    /// Whether a listed site has more addresses for these clients than one answer takes, so that
+    /// blocks of clients take turns.
+    pub takes_turns: bool,
 }
 
 impl Leaf {
     /// Whether clients of this leaf are told apart by their block.
     pub fn is_split(&self) -> bool {
-        self.shared > 1 || self.shift.is_some()
+        self.shared > 1 || self.shift.is_some() || self.takes_turns
+    }
+
+    /// The uplink through which these clients are answered for a site. A site that the leaf does not
+    /// list is answered as to everybody: the runs were not made for its uplinks.
+    pub fn uplink(&self, site: SiteId) -> u8 {
+        let listed = self.sites.iter().zip(&self.uplinks).find(|&(&listed, _)| listed == site);
+        match (listed, self.shift) {
+            (Some((_, &uplink)), _) => uplink,
+            (None, Some((to, _))) if to == site => self.shift_uplink,
+            _ => 0,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 
 use ipnet::IpNet;
+use model::geo::Isp;
 use model::policy::{Effect, Fence, Match, Rule};
 use model::service::GlobalService;
 use model::site::{Site, SiteId, Tier};
@@ -17,6 +18,7 @@ use crate::compile::Inputs;
 use crate::latency::{self, Index, Level, OfLevel, Residual};
 use crate::map::{LEAF_SITES_MAX, Leaf, Reach};
 use crate::place::Place;
+use crate::presence;
 use crate::share;
 use crate::sight::{self, Seen, Sight};
 
@@ -50,6 +52,17 @@ struct Candidate<'a> {
     seed: u32,
     weight: u32,
     is_long_out: bool,
+    /// Its uplinks; a place in the list and 1 is an uplink's number.
+    uplinks: Vec<Isp>,
+    /// See [`Leaf::takes_turns`].
+    takes_turns: bool,
+}
+
+impl Candidate<'_> {
+    fn uplink(&self, isp: Seen<Isp>) -> u8 {
+        let known = isp.named().and_then(|isp| self.uplinks.iter().position(|&own| own == isp));
+        known.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+    }
 }
 
 /// What the rules order for one client: the first match of each effect.
@@ -115,6 +128,8 @@ impl<'a> Ranker<'a> {
             seed: share::seed(site.name.as_str()),
             weight: service.steering.weights.get(&id).copied().unwrap_or(WEIGHT_DEFAULT),
             is_long_out: flag(inputs.long_out, id),
+            uplinks: presence::uplinks(inputs.policy, service, id),
+            takes_turns: presence::takes_turns(service, id),
         };
         let fallback = match &service.fallback {
             model::service::Fallback::AnswerSites(sites) => sites.as_slice(),
@@ -316,7 +331,7 @@ impl<'a> Ranker<'a> {
     }
 
     /// The leaf of ranked candidates. Its block lengths and reach are the compiler's to fill in.
-    pub(crate) fn leaf(&self, ranked: &[Ranked], orders: &Orders<'_>) -> Leaf {
+    pub(crate) fn leaf(&self, sight: &Sight, ranked: &[Ranked], orders: &Orders<'_>) -> Leaf {
         let sharing = self.sharing(ranked, orders);
         let is_sharing = |one: &Ranked| sharing.iter().any(|&(site, _)| site == one.site);
         let front = ranked.iter().filter(|one| is_sharing(one));
@@ -341,7 +356,31 @@ impl<'a> Ranker<'a> {
             leaf.shift = Some((target.site, share_bp));
             leaf.shift_seed = self.candidates[usize::from(target.at)].seed;
         }
+        let told_apart = listed.into_iter().chain(target.map(|(target, _)| target));
+        self.tell_apart(&mut leaf, sight.isp, told_apart);
         leaf
+    }
+
+    /// What a leaf's clients are told of the addresses of its sites, the shift's last if there is
+    /// one: by which uplinks, and whether they take turns.
+    fn tell_apart<'r>(
+        &self,
+        leaf: &mut Leaf,
+        isp: Seen<Isp>,
+        sites: impl Iterator<Item = &'r Ranked>,
+    ) {
+        let mut uplinks: SmallVec<[u8; LEAF_SITES_MAX + 1]> = SmallVec::new();
+        for one in sites {
+            let candidate = &self.candidates[usize::from(one.at)];
+            uplinks.push(candidate.uplink(isp));
+            leaf.takes_turns |= candidate.takes_turns;
+        }
+        if leaf.shift.is_some() {
+            leaf.shift_uplink = uplinks.pop().unwrap_or(0);
+        }
+        if uplinks.iter().any(|&uplink| uplink > 0) {
+            leaf.uplinks = uplinks.into_iter().collect();
+        }
     }
 
     /// The sites that share these clients with their weights: within the spread of the best, on

@@ -92,6 +92,7 @@ impl Lens {
             lens.countries.push(site.country);
             lens.subdivisions.extend(site.subdivision);
             lens.isps.extend(&site.isps);
+            lens.isps.extend(site.uplinks());
         }
         let fences = service.rules.iter().filter_map(|rule| match &rule.effect {
             Effect::Fence(Fence::Match(rung)) => Some(rung),

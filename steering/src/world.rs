@@ -10,7 +10,7 @@ use model::geo::{Country, Isp, Locale, Point, Subdivision};
 use model::name::{ObjectRef, SiteName};
 use model::observe::Client;
 use model::service::{Answers, Fallback, GlobalService, ServiceId, Steering, Sticky, TierStep};
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::site::{Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 
 use crate::compile::{Inputs, compile};
 use crate::decide::{Decision, ServiceState, decide};
@@ -145,6 +145,8 @@ pub(crate) fn site(name: &str, tier: Tier, place: &str) -> Site {
         labels: std::collections::BTreeMap::default(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     }
 }
@@ -168,11 +170,13 @@ pub(crate) fn service(sites: &[Site]) -> GlobalService {
             carrier_penalty_us: 20_000,
             border_penalty_us: 10_000,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerAll,
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: std::collections::BTreeMap::default(),
+        endpoints: Vec::new(),
     }
 }

@@ -105,12 +105,14 @@ fn service() -> GlobalService {
             carrier_penalty_us: 0,
             border_penalty_us: 0,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerSites(sites(&[5])),
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: BTreeMap::default(),
+        endpoints: Vec::new(),
     }
 }
 

@@ -1,3 +1,7 @@
+use model::name::DnsName;
+use model::service::SiteEndpoints;
+use model::site::Alias;
+
 use super::*;
 use crate::fixture;
 use crate::verdict::MissCause;
@@ -92,4 +96,21 @@ fn the_overlay_drains_by_name() {
     world.drains.insert(fixture::site_name("b"), order.clone());
     world.drains.insert(fixture::site_name("gone"), order);
     assert_eq!(world.observe(&world.policy, &world.targets).drained, [false, true]);
+}
+
+#[test]
+fn the_documents_know_readiness_where_nobody_reports() {
+    let mut policy = policy(&["a", "b", "c", "d"]);
+    let endpoints = |site, is_ready| SiteEndpoints {
+        site: SiteId(site),
+        is_ready,
+        addresses: vec!["10.0.0.1".parse().unwrap()],
+    };
+    policy.services[0].endpoints = vec![endpoints(0, true), endpoints(1, false)];
+    let name = DnsName::parse("pop.cdn.example").unwrap();
+    policy.services[0].aliases.insert(SiteId(2), Alias::Cname(name));
+    let world = accepted(policy);
+    let observed = world.observe(&world.policy, &world.targets);
+    let (ready, not) = (Readiness::Ready, Readiness::NotReady);
+    assert_eq!(observed.readiness, [[ready, not, ready, Readiness::NeverReported]]);
 }

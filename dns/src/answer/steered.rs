@@ -10,24 +10,26 @@ use std::net::IpAddr;
 
 use model::observe::Client;
 use model::record::RecordType;
-use model::service::ServiceId;
+use model::service::{PER_SITE_MAX, ServiceId};
 use model::site::SiteId;
 use steering::ServiceMap;
 use steering::decide::{Decision, decide};
 use steering::map::LEAF_SITES_MAX;
+use steering::presence::Window;
 
-use super::{Outcome, Walk};
+use super::{CHAIN_MAX, Outcome, Walk};
 use crate::ede::ExtendedError;
-use crate::response::Head;
+use crate::presence::At;
+use crate::response::{Full, Head, Section};
 use crate::view::ServiceView;
-use crate::zone::Set;
+use crate::zone::{ADDED, Set};
 
 /// Service parameter keys (RFC 9460, section 14.3.2).
 const KEY_V4HINT: u16 = 4;
 const KEY_V6HINT: u16 = 6;
 /// Key and length of a parameter.
 const HINTS_HEAD_OCTETS: usize = 4;
-const HINTS_OCTETS_MAX: usize = HINTS_HEAD_OCTETS + 16 * LEAF_SITES_MAX;
+const HINTS_OCTETS_MAX: usize = HINTS_HEAD_OCTETS + 16 * LEAF_SITES_MAX * PER_SITE_MAX as usize;
 
 impl<'v> Walk<'v, '_, '_> {
     /// Answers an A or AAAA question for a steered name.
@@ -35,34 +37,91 @@ impl<'v> Walk<'v, '_, '_> {
         let view = self.view;
         let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
         let wants_v4 = self.query.record_type == RecordType::A;
-        if !(if wants_v4 { service.any_v4 } else { service.any_v6 }) {
+        let kinds = view.presences.kinds(id);
+        if !(if wants_v4 { kinds.v4 } else { kinds.v6 }) && !kinds.cname {
             return Outcome::NoData(u32::MAX);
         }
         let decision = self.decide(service, map);
         let ttl_s = decision.ttl_s(&service.answers);
-        let address = |site: &SiteId| {
-            let site = view.site(*site);
-            if wants_v4 { site.v4.map(IpAddr::V4) } else { site.v6.map(IpAddr::V6) }
-        };
-        let chosen = decision.chosen();
-        let mut found = false;
-        for (nth, site) in chosen.iter().enumerate() {
-            let Some(ip) = address(site) else { continue };
-            // Two sites may share an address, a set may not repeat one (RFC 2181, section 5).
-            if chosen[..nth].iter().any(|earlier| address(earlier) == Some(ip)) {
-                continue;
-            }
-            if self.response.put_address(owner, ttl_s, ip).is_err() {
-                return Outcome::Truncated;
-            }
-            found = true;
+        if kinds.cname
+            && let Some(outcome) = self.put_cname(id, &decision, (owner, ttl_s))
+        {
+            return outcome;
         }
-        // A negative answer that rests on a decision lives no longer than a positive one.
-        if found { Outcome::Done } else { Outcome::NoData(ttl_s) }
+        let chosen = Chosen { id, decision: &decision, owner, ttl_s };
+        let presences = &*view.presences;
+        let put = if wants_v4 {
+            self.put_addresses_of(&chosen, |at| presences.v4(at, &decision))
+        } else {
+            self.put_addresses_of(&chosen, |at| presences.v6(at, &decision))
+        };
+        match put {
+            Ok(0) => Outcome::NoData(ttl_s),
+            // A negative answer that rests on a decision lives no longer than a positive one.
+            Ok(_) => Outcome::Done,
+            Err(Full) => Outcome::Truncated,
+        }
+    }
+
+    /// Writes the chosen sites' addresses of one kind. Gives how many.
+    #[inline]
+    fn put_addresses_of<T: Copy + PartialEq + Into<IpAddr> + 'v>(
+        &mut self,
+        chosen: &Chosen<'_>,
+        of: impl Fn(At) -> Window<'v, T>,
+    ) -> Result<usize, Full> {
+        let mut count = 0;
+        for (nth, at) in chosen.sites().enumerate() {
+            for &ip in of(at).iter() {
+                // Two sites may share an address, a set may not repeat one (RFC 2181, section 5).
+                let is_repeated = || {
+                    chosen.sites().take(nth).any(|earlier| of(earlier).iter().any(|&it| it == ip))
+                };
+                if nth > 0 && is_repeated() {
+                    continue;
+                }
+                self.response.put_address(chosen.owner, chosen.ttl_s, ip.into())?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Answers a question of another type for a steered name of which a site is a CNAME: whoever is
+    /// sent there gets the CNAME, and for all others the type does not exist, as long as they are.
+    #[inline(never)]
+    pub(super) fn steer_cname(&mut self, id: ServiceId, owner: u16) -> Outcome<'v> {
+        let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
+        let decision = self.decide(service, map);
+        let ttl_s = decision.ttl_s(&service.answers);
+        let put = self.put_cname(id, &decision, (owner, ttl_s));
+        put.unwrap_or(Outcome::NoData(ttl_s))
+    }
+
+    /// Writes a CNAME where the first chosen site is one, and says where the walk goes on.
+    #[inline(never)]
+    fn put_cname(
+        &mut self,
+        service: ServiceId,
+        decision: &Decision,
+        (owner, ttl_s): (u16, u32),
+    ) -> Option<Outcome<'v>> {
+        let (site, uplink) = decision.chosen_with_uplinks().next()?;
+        let name = self.view.presences.cname(At { service, site, uplink })?;
+        if self.chain == CHAIN_MAX {
+            return Some(Outcome::Done);
+        }
+        let head = Head { record_type: RecordType::CNAME.0, ttl_s };
+        let put = self.response.put_record(Section::Answer, owner, head, name.wire());
+        let Ok(offset) = put else { return Some(Outcome::Truncated) };
+        self.chain += 1;
+        let is_asked = matches!(self.query.record_type, RecordType::CNAME | RecordType::ANY);
+        Some(if is_asked { Outcome::Done } else { Outcome::Follow(name.clone(), offset) })
     }
 
     /// Answers an HTTPS or SVCB question for a steered name with the chosen sites' addresses as hints:
     /// the same decision and scope as for A and AAAA, so that a client finds one site by all three.
+    /// Sites of equal port and protocols share a record, others have one each.
     #[inline(never)]
     pub(super) fn steer_hints(&mut self, id: ServiceId, set: &Set, owner: u16) -> Outcome<'v> {
         let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
@@ -71,27 +130,50 @@ impl<'v> Walk<'v, '_, '_> {
         if decision.chosen().is_empty() {
             return Outcome::NoData(ttl_s_max);
         }
-        let (mut v4, mut v6) = (Hints::new(KEY_V4HINT), Hints::new(KEY_V6HINT));
-        for site in decision.chosen() {
-            let site = self.view.site(*site);
-            if let Some(ip) = site.v4 {
-                v4.add(&ip.octets());
+        let chosen = Chosen { id, decision: &decision, owner, ttl_s: ttl_s_max };
+        let presences = &*self.view.presences;
+        for (nth, first) in chosen.sites().enumerate() {
+            let params = presences.params(first.site);
+            let is_alike = |at: &At| presences.params(at.site) == params;
+            if chosen.sites().take(nth).any(|at| is_alike(&at)) {
+                continue;
             }
-            if let Some(ip) = site.v6 {
-                v6.add(&ip.octets());
+            let (mut v4, mut v6) = (Hints::new(KEY_V4HINT), Hints::new(KEY_V6HINT));
+            for at in chosen.sites().filter(is_alike) {
+                presences.v4(at, &decision).iter().for_each(|ip| v4.add(&ip.octets()));
+                presences.v6(at, &decision).iter().for_each(|ip| v6.add(&ip.octets()));
             }
-        }
-        for record in self.view.zones.hinted(set) {
-            let ttl_s = record.ttl_s.min(ttl_s_max);
-            let head = Head { record_type: self.query.record_type.0, ttl_s };
-            let v4 = if record.wants_v4 { v4.param() } else { &[] };
-            let v6 = if record.wants_v6 { v6.param() } else { &[] };
-            let parts = [record.before_v4, v4, record.before_v6, v6, record.rest];
-            if self.response.put_parts(owner, head, parts).is_err() {
+            let added = [params.alpn, params.port, v4.param(), v6.param()];
+            if self.put_hinted(set, (&chosen, first.site), added).is_err() {
                 return Outcome::Truncated;
             }
         }
         Outcome::Done
+    }
+
+    /// Writes every record of a set with these parameters. Records that take none are written once.
+    fn put_hinted(
+        &mut self,
+        set: &Set,
+        (chosen, site): (&Chosen<'_>, SiteId),
+        added: [&[u8]; ADDED],
+    ) -> Result<(), Full> {
+        let is_first = chosen.sites().next().is_some_and(|first| first.site == site);
+        for record in self.view.zones.hinted(set) {
+            if !is_first && record.wants == [false; ADDED] {
+                continue;
+            }
+            let ttl_s = record.ttl_s.min(chosen.ttl_s);
+            let head = Head { record_type: self.query.record_type.0, ttl_s };
+            let mut parts: [&[u8]; 2 * ADDED + 1] = [&[]; 2 * ADDED + 1];
+            for (nth, before) in record.before.into_iter().enumerate() {
+                parts[2 * nth] = before;
+                parts[2 * nth + 1] = if record.wants[nth] { added[nth] } else { &[] };
+            }
+            parts[2 * ADDED] = record.rest;
+            self.response.put_parts(chosen.owner, head, &parts)?;
+        }
+        Ok(())
     }
 
     /// The service with its map. Without one nothing can be said.
@@ -117,11 +199,28 @@ impl<'v> Walk<'v, '_, '_> {
             .unwrap_or(hidden);
         let decision = decide(map, &service.state, client);
         self.reason = Some(decision.reason);
-        self.verdict.extended = ExtendedError::of(decision.reason);
+        self.verdict.extended =
+            self.verdict.extended.or_else(|| ExtendedError::of(decision.reason));
         if client.source_len.is_some() {
-            self.verdict.scope_len = decision.scope_len;
+            // An answer of several decisions holds for those for whom all of them do.
+            self.verdict.scope_len = self.verdict.scope_len.max(decision.scope_len);
         }
         decision
+    }
+}
+
+/// The chosen sites of a service, and what to write of them.
+struct Chosen<'d> {
+    id: ServiceId,
+    decision: &'d Decision,
+    owner: u16,
+    ttl_s: u32,
+}
+
+impl Chosen<'_> {
+    fn sites(&self) -> impl Iterator<Item = At> {
+        let at = |(site, uplink)| At { service: self.id, site, uplink };
+        self.decision.chosen_with_uplinks().map(at)
     }
 }
 
@@ -143,8 +242,9 @@ impl Hints {
         if let Some(place) = self.octets.get_mut(self.len..self.len + ip.len()).filter(|_| !has) {
             place.copy_from_slice(ip);
             self.len += ip.len();
-            // At most four addresses of sixteen octets.
-            self.octets[3] += ip.len().to_le_bytes()[0];
+            // At most 512 octets.
+            let octets = u16::try_from(self.len - HINTS_HEAD_OCTETS).unwrap_or(0).to_be_bytes();
+            self.octets[2..HINTS_HEAD_OCTETS].copy_from_slice(&octets);
         }
     }
 

@@ -1,4 +1,3 @@
-use model::site::SiteAddress;
 use steering::Health;
 
 use super::*;
@@ -46,25 +45,6 @@ fn serials_rise_with_generations() {
     assert_eq!(serials[..2], [1, 2]);
     assert_eq!(serials[4], (1 << 24) + 7);
     assert!(serials.is_sorted_by(|a, b| a < b), "{serials:?}");
-}
-
-#[test]
-fn one_address_of_each_kind_is_answered_and_a_neutral_one_first() {
-    let address = |ip: &str, isp: Option<&str>| SiteAddress {
-        ip: ip.parse().expect("an address"),
-        isp: isp.map(|isp| model::Isp::parse(isp).expect("a carrier")),
-    };
-    let chosen = |addresses: &[SiteAddress]| {
-        let SiteAddresses { v4, v6 } = SiteAddresses::of(addresses);
-        (v4.map(|ip| ip.to_string()), v6.map(|ip| ip.to_string()))
-    };
-    let some = |ip: &str| Some(ip.to_owned());
-    let carrier = address("192.0.2.1", Some("cn-ct"));
-    let neutral = address("192.0.2.2", None);
-    let six = address("2001:db8::1", Some("cn-ct"));
-    assert_eq!(chosen(&[carrier, neutral, six]), (some("192.0.2.2"), some("2001:db8::1")));
-    assert_eq!(chosen(&[carrier]), (some("192.0.2.1"), None));
-    assert_eq!(chosen(&[]), (None, None));
 }
 
 #[test]

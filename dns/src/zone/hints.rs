@@ -1,9 +1,10 @@
-//! Where the address hints of HTTPS and SVCB records at steered names go (RFC 9460, section 7.3).
+//! Where a site's parameters go in HTTPS and SVCB records at steered names (RFC 9460, section 7).
 //!
-//! A record that leads to the steered name itself and gives no hints gets the chosen sites' when it is
-//! answered: a client that connects by the hint goes where the A record would have sent it. A record
-//! in alias mode, one that leads elsewhere, and a hint written by the operator stay as they are.
-//! Parameters stand in the order of their keys, so the rdata is cut in three, hints between the parts.
+//! A record that leads to the steered name itself and gives no address hints gets the chosen sites'
+//! when it is answered, and their port and protocols where it gives none: a client that connects by
+//! the hint goes where the A record would have sent it. A record in alias mode, one that leads
+//! elsewhere, and what the operator wrote stay as they are. Parameters stand in the order of their
+//! keys, so the rdata is cut in five, a site's parameters between the parts.
 
 use model::record::RecordType;
 
@@ -13,46 +14,45 @@ use crate::zone::RDATA_AT;
 
 const TYPE_SVCB: u16 = 64;
 const TYPE_HTTPS: u16 = RecordType::HTTPS.0;
-const KEY_V4HINT: u16 = 4;
-const KEY_V6HINT: u16 = 6;
+/// Places of the hints among the parameters that a site may add.
+const V4: usize = 2;
+const V6: usize = 3;
 /// Key and length of a parameter.
 const PARAM_HEAD_OCTETS: usize = 4;
 
-/// How one record of a set is cut.
+/// The parameters that a site may add, in the order of their keys.
+const ADDED_KEYS: [u16; ADDED] = [1, 3, 4, 6];
+/// How many.
+pub(crate) const ADDED: usize = 4;
+
+/// How one record of a set is cut: what stands before each of the parameters that may be added, and
+/// what follows the last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cuts {
     ttl_s: u32,
-    before_v4: Span,
-    before_v6: Span,
+    before: [Span; ADDED],
     rest: Span,
-    wants_v4: bool,
-    wants_v6: bool,
+    wants: [bool; ADDED],
 }
 
-/// A record to be put together: the parts of its rdata, and which hints go between them.
+/// A record to be put together: the parts of its rdata, and which parameters go between them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hinted<'a> {
     /// The record's own TTL.
     pub(crate) ttl_s: u32,
-    /// Everything before the IPv4 hints.
-    pub(crate) before_v4: &'a [u8],
-    /// What stands between the two kinds of hints.
-    pub(crate) before_v6: &'a [u8],
+    /// What stands before each parameter that may be added: ALPN, port, IPv4 and IPv6 hints.
+    pub(crate) before: [&'a [u8]; ADDED],
     /// What follows the IPv6 hints.
     pub(crate) rest: &'a [u8],
-    /// Whether IPv4 hints are to be added.
-    pub(crate) wants_v4: bool,
-    /// Whether IPv6 hints are to be added.
-    pub(crate) wants_v6: bool,
+    /// Which of them are to be added.
+    pub(crate) wants: [bool; ADDED],
 }
 
 /// Where rdata is cut: offsets in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Offsets {
-    v4: usize,
-    v6: usize,
-    wants_v4: bool,
-    wants_v6: bool,
+    at: [usize; ADDED],
+    wants: [bool; ADDED],
 }
 
 impl ZoneSet {
@@ -85,16 +85,22 @@ impl ZoneSet {
             let rdata_at = at + RDATA_AT;
             at = rdata_at + usize::from(u16::from_be_bytes([high, low]));
             let rdata = &self.octets[rdata_at..at];
-            let whole = Offsets { v4: 0, v6: 0, wants_v4: false, wants_v6: false };
+            let whole = Offsets { at: [0; ADDED], wants: [false; ADDED] };
             let cut = cut(rdata, &self.octets[node.name.range()]).unwrap_or(whole);
-            is_wanted |= cut.wants_v4 || cut.wants_v6;
+            // With both hints written a record leads where it says, whoever asks.
+            let cut = if cut.wants[V4] || cut.wants[V6] { cut } else { whole };
+            is_wanted |= cut.wants[V4] || cut.wants[V6];
+            let mut before = [Span::default(); ADDED];
+            let mut from = 0;
+            for (place, to) in before.iter_mut().zip(cut.at) {
+                *place = span(rdata_at + from, rdata_at + to)?;
+                from = to;
+            }
             self.hints.push(Cuts {
                 ttl_s: u32::from_be_bytes([a, b, c, d]),
-                before_v4: span(rdata_at, rdata_at + cut.v4)?,
-                before_v6: span(rdata_at + cut.v4, rdata_at + cut.v6)?,
-                rest: span(rdata_at + cut.v6, at)?,
-                wants_v4: cut.wants_v4,
-                wants_v6: cut.wants_v6,
+                before,
+                rest: span(rdata_at + from, at)?,
+                wants: cut.wants,
             });
         }
         if !is_wanted {
@@ -110,11 +116,9 @@ impl ZoneSet {
         let octets = |span: Span| self.octets.get(span.range()).unwrap_or_default();
         cuts.iter().map(move |cuts| Hinted {
             ttl_s: cuts.ttl_s,
-            before_v4: octets(cuts.before_v4),
-            before_v6: octets(cuts.before_v6),
+            before: cuts.before.map(octets),
             rest: octets(cuts.rest),
-            wants_v4: cuts.wants_v4,
-            wants_v6: cuts.wants_v6,
+            wants: cuts.wants,
         })
     }
 }
@@ -135,20 +139,18 @@ fn cut(rdata: &[u8], owner: &[u8]) -> Option<Offsets> {
         return None;
     }
     let mut at = 2 + target_octets;
-    let mut cut = Offsets { v4: at, v6: at, wants_v4: true, wants_v6: true };
+    let mut cut = Offsets { at: [at; ADDED], wants: [true; ADDED] };
     while !params.is_empty() {
         let &[key_high, key_low, high, low] = params.first_chunk()?;
         let key = u16::from_be_bytes([key_high, key_low]);
         let octets = PARAM_HEAD_OCTETS + usize::from(u16::from_be_bytes([high, low]));
         params = params.get(octets..)?;
         at += octets;
-        cut.wants_v4 &= key != KEY_V4HINT;
-        cut.wants_v6 &= key != KEY_V6HINT;
-        if key < KEY_V4HINT {
-            cut.v4 = at;
-        }
-        if key < KEY_V6HINT {
-            cut.v6 = at;
+        for (nth, added) in ADDED_KEYS.into_iter().enumerate() {
+            cut.wants[nth] &= key != added;
+            if key < added {
+                cut.at[nth] = at;
+            }
         }
     }
     Some(cut)

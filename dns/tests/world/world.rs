@@ -20,7 +20,7 @@ use model::name::{DnsName, ObjectRef, SiteName};
 use model::observe::Verdict;
 use model::record::{RecordSet, RecordType};
 use model::service::{Answers, Fallback, GlobalService, Steering, Sticky, TierStep};
-use model::site::{Capacity, Site, SiteAddress, SiteId, Tier};
+use model::site::{Alias, Binding, Capacity, Site, SiteAddress, SiteId, Tier};
 use model::zone::{NameServer, Soa, Zone};
 use steering::map::{LeafId, Reach};
 use steering::{Generation, Health, Leaf, RunTable, ServiceMap, Snapshot, SteeringMap};
@@ -109,6 +109,8 @@ fn site(name: &str, addresses: &[&str]) -> Site {
         labels: BTreeMap::default(),
         drain: false,
         l7: true,
+        alias: None,
+        binding: Binding::default(),
         health: None,
     }
 }
@@ -130,12 +132,14 @@ fn service(object: &str, hostname: &str, pool: &[SiteId]) -> GlobalService {
             carrier_penalty_us: 0,
             border_penalty_us: 0,
         },
-        answers: Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 },
+        answers: Answers { sites_max: 1, per_site_max: 4, ttl_s: 30, ttl_min_s: 5 },
         health: None,
         panic_below_percent: 0,
         fallback: Fallback::AnswerAll,
         rules: Vec::new(),
         records: Vec::new(),
+        aliases: BTreeMap::default(),
+        endpoints: Vec::new(),
     }
 }
 
@@ -151,6 +155,8 @@ pub(crate) fn policy() -> Policy {
         ttl_s: 30,
         rdata: vec![(*b"\x00\x01\x00").into()],
     }];
+    let mut pop = service("pop", "pop.edge.example", everywhere);
+    pop.aliases.insert(GD_CT, Alias::Cname(name("hello.edge.example")));
     Policy {
         zones: vec![zone()],
         sites: vec![
@@ -164,6 +170,7 @@ pub(crate) fn policy() -> Policy {
             service("four", "four.edge.example", &[CORE]),
             hello,
             fallback_none,
+            pop,
         ],
         ..Policy::default()
     }
@@ -201,7 +208,7 @@ pub(crate) fn map() -> SteeringMap {
             map_of([&[CORE]; 3]),
             map_of([&[GD_CU]; 3]),
         ],
-        of_service: vec![1, 0, 2, 0, 3],
+        of_service: vec![1, 0, 2, 0, 3, 0],
     }
 }
 

@@ -7,6 +7,7 @@ mod gateway;
 mod hostname;
 mod inherit;
 mod names;
+mod presence;
 mod service;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use self::hostname::Hostnames;
 use self::names::Names;
+use self::presence::Slices;
 use super::files::Files;
 use super::head::NAMESPACE_DEFAULT;
 use super::object::Kind;
@@ -66,12 +68,14 @@ pub(super) fn link(
     gateway::check(&gateway, &names, report);
     let mut inherited = inherit::collect(policies, &zones, &names, report);
     let mut hostnames = Hostnames::new(&zones);
+    let slices = Slices::new(&gateway.endpoint_slices);
     let mut linked = Vec::with_capacity(services.len());
     for Object { head, spec } in services {
         let zones_of_it = hostnames.claim(&head, &spec, report);
         inherited.add_canary(&head, spec.canary.as_ref(), &names, report);
         let rules = inherited.rules_of(&head.object, &zones_of_it);
-        let context = service::Context { names: &names, hostnames: &hostnames, rules };
+        let context =
+            service::Context { names: &names, hostnames: &hostnames, slices: &slices, rules };
         linked.push(service::convert(&head, spec, context, report));
     }
     linked.sort_by(|a, b| a.object.cmp(&b.object));

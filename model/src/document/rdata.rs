@@ -77,6 +77,7 @@ const SHAPES: &[(u16, &[Part])] = &[
     (109, &[Part::Eui(8)]),
     (256, &[Part::U16, Part::U16, Part::Raw]),
     (257, &[Part::U8, Part::Tag, Part::Raw]),
+    (65_401, &[Part::Name]),
 ];
 
 /// What data of a type looks like, for whoever wrote something else.
@@ -88,7 +89,7 @@ fn example(record_type: RecordType) -> &'static str {
     match record_type.0 {
         1 => "192.0.2.1",
         2 => "ns1.edge.example.",
-        5 | 12 | 39 => "www.edge.example.",
+        5 | 12 | 39 | 65_401 => "www.edge.example.",
         6 => "ns1.edge.example. hostmaster.edge.example. 1 3600 600 604800 30",
         13 => "\"any\" \"any\"",
         15 | 18 | 36 => "10 mail.edge.example.",

@@ -126,7 +126,7 @@ impl StaticSets {
             ),
             RecordType::CNAME if at_apex => given(
                 "the apex cannot be a CNAME",
-                "write its A and AAAA records, or steer it with a GlobalService",
+                "write an ALIAS to the same name, or steer the apex with a GlobalService",
             ),
             RecordType::DS if at_apex => given(
                 "the apex's DS belongs in the parent zone",
@@ -136,10 +136,11 @@ impl StaticSets {
         }
     }
 
-    /// CNAME excludes every other type, CNAME and DNAME are single (RFC 2181, RFC 6672).
+    /// CNAME excludes every other type, CNAME and DNAME are single (RFC 2181, RFC 6672); so is
+    /// ALIAS, which excludes the addresses that it stands for.
     fn check_alone(&self, report: &mut Report) {
         for ((owner, record_type), set) in &self.sets {
-            if !matches!(*record_type, RecordType::CNAME | RecordType::DNAME) {
+            if !matches!(*record_type, RecordType::CNAME | RecordType::DNAME | RecordType::ALIAS) {
                 continue;
             }
             if set.rdata.len() > 1 {
@@ -148,6 +149,15 @@ impl StaticSets {
                     format!("`{owner}` has more than one {record_type}"),
                     "keep the one that is meant and remove the others",
                 );
+            }
+            let is_address = |t: RecordType| matches!(t, RecordType::A | RecordType::AAAA);
+            if *record_type == RecordType::ALIAS
+                && let Some((other, span)) = self.at(owner).find(|(t, _)| is_address(*t))
+            {
+                let message = format!("`{owner}` has an ALIAS and cannot have {other} as well");
+                let at = report.place(set.span);
+                let help = format!("remove this record or the ALIAS, which is at {at}");
+                report.error(span, message, help);
             }
             if *record_type == RecordType::CNAME
                 && let Some((other, span)) = self.at(owner).find(|(t, _)| *t != RecordType::CNAME)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::alias;
 use super::fields::{self, Fields, expected};
 use super::head::namespace_name;
 use super::probe::{self, ProbeDefaults};
@@ -13,8 +14,10 @@ use super::value;
 use crate::name::DnsName;
 use crate::policy::Match;
 use crate::record::RecordType;
-use crate::service::{Answers, Class, Probe, Rung, Sticky, TierStep};
-use crate::site::Tier;
+use crate::service::{
+    Answers, Class, PER_SITE_DEFAULT, PER_SITE_MAX, Probe, Rung, Sticky, TierStep,
+};
+use crate::site::{Alias, Tier};
 
 /// The most hostnames of one service.
 const HOSTNAMES_MAX: usize = 1000;
@@ -41,6 +44,7 @@ pub(super) struct ServiceSpec {
     pub(super) fallback: FallbackSpec,
     pub(super) records: Vec<RecordSpec>,
     pub(super) canary: Option<CanarySpec>,
+    pub(super) targets: Vec<TargetSpec>,
     pub(super) whole: Span,
 }
 
@@ -110,6 +114,13 @@ pub(super) struct CanarySpec {
     pub(super) matches: Match,
 }
 
+/// One of `targets`: a site and the name that is answered in its place.
+#[derive(Debug)]
+pub(super) struct TargetSpec {
+    pub(super) site: Spanned<Arc<str>>,
+    pub(super) alias: Alias,
+}
+
 /// Reads the document.
 pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option<ServiceSpec> {
     let node = document.required("spec", report, |node, _| Some(node))?;
@@ -128,6 +139,7 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
     let fallback = fields.optional("fallback", report, read_fallback).unwrap_or_default();
     let records = fields.list("records", report, read_record);
     let canary = fields.optional("canary", report, read_canary);
+    let targets = fields.optional("targets", report, read_targets).unwrap_or_default();
     fields.finish(report);
     let (health, panic_below_percent) =
         health.map_or((None, 0), |(probe, percent)| (probe, percent));
@@ -146,6 +158,7 @@ pub(super) fn read(document: &mut Fields<'_, '_>, report: &mut Report) -> Option
         fallback,
         records,
         canary,
+        targets,
         whole: node.span,
     })
 }
@@ -298,13 +311,16 @@ fn read_ladder(node: &Node<'_>, report: &mut Report) -> Option<Vec<Rung>> {
     Some(rungs.into_iter().map(|rung| rung.value).collect())
 }
 
-const ANSWERS_DEFAULT: Answers = Answers { sites_max: 1, ttl_s: 30, ttl_min_s: 5 };
+const ANSWERS_DEFAULT: Answers =
+    Answers { sites_max: 1, per_site_max: PER_SITE_DEFAULT, ttl_s: 30, ttl_min_s: 5 };
 /// A day: longer than that nobody is steered.
 const TTL_MAX_S: u64 = 86_400;
 
 fn read_answers(node: &Node<'_>, report: &mut Report) -> Option<Answers> {
     let mut fields = Fields::open("`answers`", node, report)?;
     let sites_max = fields.optional("max", report, value::whole(1..=4));
+    let per_site = value::whole(1..=u64::from(PER_SITE_MAX));
+    let per_site_max = fields.optional("perSite", report, per_site);
     let ttl = fields.take("ttl").map(|entry| value::whole(0..=TTL_MAX_S)(&entry.value, report));
     let ttl_s = ttl.flatten().unwrap_or(ANSWERS_DEFAULT.ttl_s);
     let ttl_min = fields.optional("ttlMin", report, fields::spanned(value::whole(0..=TTL_MAX_S)));
@@ -320,6 +336,7 @@ fn read_answers(node: &Node<'_>, report: &mut Report) -> Option<Answers> {
     fields.finish(report);
     Some(Answers {
         sites_max: sites_max.unwrap_or(ANSWERS_DEFAULT.sites_max),
+        per_site_max: per_site_max.unwrap_or(ANSWERS_DEFAULT.per_site_max),
         ttl_s,
         ttl_min_s: ttl_min_s.unwrap_or_else(|| ANSWERS_DEFAULT.ttl_min_s.min(ttl_s)),
     })
@@ -352,8 +369,9 @@ fn read_fallback(node: &Node<'_>, report: &mut Report) -> Option<FallbackSpec> {
 }
 
 /// What cannot stand at a hostname that has steered addresses.
-const NOT_BESIDE_ADDRESSES: [RecordType; 7] = [
+const NOT_BESIDE_ADDRESSES: [RecordType; 8] = [
     RecordType::A,
+    RecordType::ALIAS,
     RecordType::AAAA,
     RecordType::CNAME,
     RecordType::DNAME,
@@ -376,6 +394,14 @@ fn read_record(node: &Node<'_>, report: &mut Report) -> Option<RecordSpec> {
         return None;
     }
     Some(RecordSpec { record_type, ttl_s, data: data? })
+}
+
+/// Sites by name, each with the name that is answered in its place.
+fn read_targets(node: &Node<'_>, report: &mut Report) -> Option<Vec<TargetSpec>> {
+    fields::map(node, report, |key, node, report| {
+        let site = Spanned { value: Arc::from(key.value), span: key.span };
+        Some(TargetSpec { site, alias: alias::read(node, report)?.value })
+    })
 }
 
 fn read_canary(node: &Node<'_>, report: &mut Report) -> Option<CanarySpec> {

@@ -72,8 +72,8 @@ impl<'a> Facts<'a> {
         let sight = Sight::whole(hit.locale, self.inputs.locales);
         let orders = ranker.orders(&sight, &key.1);
         let ranked = ranker.rank(&sight, &key.1, &orders);
-        let fact =
-            Fact { leaf: ranker.leaf(&ranked, &orders), reach: ranker.reach(&sight, &orders) };
+        let leaf = ranker.leaf(&sight, &ranked, &orders);
+        let fact = Fact { leaf, reach: ranker.reach(&sight, &orders) };
         let fresh = u32::try_from(self.facts.len()).unwrap_or(u32::MAX);
         let number = *self.numbers.entry(fact).or_insert_with_key(|fact| {
             self.facts.push(fact.clone());

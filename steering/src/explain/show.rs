@@ -8,7 +8,7 @@ use model::policy::Fence;
 use model::service::Rung;
 use model::site::{SiteId, Tier};
 
-use super::{CandidateShown, Explanation, FoundBy, LocaleShown, OrderShown};
+use super::{CandidateShown, Explanation, FoundBy, LocaleShown, NameShown, OrderShown};
 use crate::latency::Level;
 
 impl fmt::Display for Explanation {
@@ -17,9 +17,10 @@ impl fmt::Display for Explanation {
         let reason = self.reason.as_str();
         writeln!(f, "{} -> {sites} ({reason})", self.service)?;
         let addresses = self.addresses.iter().flatten().map(ToString::to_string);
-        let addresses: Vec<String> = addresses.collect();
-        if !addresses.is_empty() {
-            writeln!(f, "  answer  {}", addresses.join(" "))?;
+        let answers: Vec<String> =
+            addresses.chain(self.names.iter().flatten().filter_map(name)).collect();
+        if !answers.is_empty() {
+            writeln!(f, "  answer  {}", answers.join(" "))?;
         }
         let failing = if self.failing { ", halved: a chosen site is failing" } else { "" };
         writeln!(f, "  scope   {}, ttl {} s{failing}", self.scope, self.ttl_s)?;
@@ -42,6 +43,14 @@ impl fmt::Display for Explanation {
             }
         }
         table(f, &self.candidates)
+    }
+}
+
+fn name(name: &NameShown) -> Option<String> {
+    match name {
+        NameShown::Cname(name) => Some(format!("CNAME {name}")),
+        NameShown::Alias(name) => Some(format!("ALIAS {name}")),
+        NameShown::LeftOut(_) => None,
     }
 }
 

@@ -100,7 +100,8 @@ fn check_in_zone(zone: &NamedZone, hostname: &Spanned<DnsName>, report: &mut Rep
         }
     }
     for (record_type, at) in zone.checked.sets.at(name) {
-        if [RecordType::A, RecordType::AAAA, RecordType::CNAME].contains(&record_type) {
+        let addressing = [RecordType::A, RecordType::AAAA, RecordType::CNAME, RecordType::ALIAS];
+        if addressing.contains(&record_type) {
             clash(format!("has a static {record_type} record"), at);
         }
     }

@@ -3,6 +3,7 @@
 use super::hostname::Hostnames;
 use super::inherit::convert_fence;
 use super::names::Names;
+use super::presence::{self, Claims, Slices};
 use crate::document::head::Head;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::service::{
@@ -13,13 +14,14 @@ use crate::name::{DnsName, ObjectRef};
 use crate::policy::RuleSet;
 use crate::record::RecordSet;
 use crate::service::{BackendRef, Fallback, GlobalService, Steering};
-use crate::site::SiteId;
+use crate::site::{Alias, Site, SiteId};
 
 /// What a service is resolved against.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) names: &'a Names<'a>,
     pub(super) hostnames: &'a Hostnames<'a>,
+    pub(super) slices: &'a Slices<'a>,
     /// Every rule that reaches the service, in order of precedence.
     pub(super) rules: RuleSet,
 }
@@ -31,7 +33,7 @@ pub(super) fn convert(
     context: Context<'_>,
     report: &mut Report,
 ) -> GlobalService {
-    let Context { names, hostnames, rules } = context;
+    let Context { names, hostnames, slices, rules } = context;
     let ServiceSpec {
         hostnames: own_names,
         tiers,
@@ -47,6 +49,7 @@ pub(super) fn convert(
         records,
         // A rule by now.
         canary: _,
+        targets,
         whole,
     } = spec;
     let pool = convert_pool(&sites, whole, names, report);
@@ -57,8 +60,22 @@ pub(super) fn convert(
         FallbackSpec::None => Fallback::AnswerNone,
         FallbackSpec::Sites(sites) => Fallback::AnswerSites(names.sites_named(&sites, report)),
     };
-    let backends =
+    let backends: Vec<BackendRef> =
         backends.into_iter().map(|backend| convert_backend(head, backend, names, report)).collect();
+    let sites = answered_sites(&pool, &fallback, names);
+    let aliases = presence::convert_targets(targets, &sites, names, report);
+    let own_records = records.first().map(|record| record.record_type.span);
+    let claims = Claims { hostnames: &own_names, own_records };
+    let cname = sites.iter().find_map(|&(id, site)| {
+        let alias = aliases.get(&id).or(site.alias.as_ref())?;
+        matches!(alias, Alias::Cname(_)).then_some((alias, site))
+    });
+    if let Some((cname, site)) = cname {
+        presence::check_cname(cname, site, &claims, (hostnames, report));
+    }
+    let plain: Vec<(SiteId, &Site)> =
+        sites.into_iter().filter(|(id, _)| !aliases.contains_key(id)).collect();
+    let endpoints = slices.endpoints(&backends, &plain, (whole, report));
     if own_names.iter().all(|name| hostnames.zone_of(&name.value).is_none()) {
         check_data(&records, report);
     }
@@ -84,7 +101,24 @@ pub(super) fn convert(
         fallback,
         rules,
         records: record_sets,
+        aliases,
+        endpoints,
     }
+}
+
+/// Every site that may be answered, in id order.
+fn answered_sites<'a>(
+    pool: &[SiteId],
+    fallback: &Fallback,
+    names: &Names<'a>,
+) -> Vec<(SiteId, &'a Site)> {
+    let fallback = match fallback {
+        Fallback::AnswerSites(sites) => sites.as_slice(),
+        Fallback::AnswerAll | Fallback::AnswerNone => &[],
+    };
+    let is_answered =
+        |(id, _): &(SiteId, &Site)| pool.binary_search(id).is_ok() || fallback.contains(id);
+    names.sites().filter(is_answered).collect()
 }
 
 fn convert_pool(
