@@ -65,6 +65,9 @@ pub(crate) struct Record<'a> {
     /// The rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) route: Option<&'a str>,
+    /// The Service and port it went to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backend: Option<String>,
     /// The last endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint: Option<SocketAddr>,
@@ -72,6 +75,9 @@ pub(crate) struct Record<'a> {
     pub(crate) retries: u32,
     /// What settled the request.
     pub(crate) reason: &'static str,
+    /// The trace id (W3C Trace Context).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<String>,
 }
 
 /// The sending side.

@@ -6,10 +6,11 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::balance::Latency;
 use crate::breaker::{Breaker, Millis};
+use crate::session::{SessionKey, Tag};
 
 /// An endpoint.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Endpoint {
     ejected_until: AtomicU64,
     /// Whether the breaker has failures to forget.
     suspect: AtomicBool,
+    /// What stands for it in session tokens, once asked for.
+    tag: OnceLock<Tag>,
 }
 
 /// What became of a request, as far as the endpoint is to blame.
@@ -47,6 +50,7 @@ impl Endpoint {
             down: AtomicBool::new(false),
             ejected_until: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
+            tag: OnceLock::new(),
         }
     }
 
@@ -59,6 +63,11 @@ impl Endpoint {
     pub(crate) fn cost(&self, now: Millis) -> u64 {
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         Latency::unpack(self.latency.load(Ordering::Relaxed)).cost(in_flight, now)
+    }
+
+    /// What stands for it in session tokens; all tokens of a gateway have one key.
+    pub(crate) fn tag(&self, key: &SessionKey) -> Tag {
+        *self.tag.get_or_init(|| key.tag(self.address))
     }
 
     /// Counts a request in until the lease is dropped.

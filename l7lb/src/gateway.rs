@@ -237,6 +237,7 @@ impl Gateway {
                 read: Duration::from_millis(limits.origin_read_timeout_ms),
             },
             pace: limits.io().pace,
+            errands: Arc::default(),
         });
         let (rounds_sender, rounds) = watch::channel(0);
         let tickets = config.ticket_secrets.map_or_else(TicketSecrets::random, Ok);

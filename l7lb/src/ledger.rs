@@ -33,6 +33,7 @@ pub(crate) struct Ledger {
     by_class: [Counter; 6],
     refusals: Counter,
     retries: Counter,
+    mirrors_dropped: Counter,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -50,6 +51,7 @@ impl Ledger {
             by_class: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
             refusals: metrics::counter!("nearside_gateway_refused_total", "site" => name.clone()),
             retries: metrics::counter!("nearside_gateway_retries_total", "site" => name.clone()),
+            mirrors_dropped: metrics::counter!("nearside_gateway_mirrors_dropped_total", "site" => name.clone()),
             site,
             rtt: RttTable::default(),
             log,
@@ -82,6 +84,11 @@ impl Ledger {
         self.retries.increment(1);
     }
 
+    /// A copy for a mirror was not sent.
+    pub(crate) fn mirror_dropped(&self) {
+        self.mirrors_dropped.increment(1);
+    }
+
     /// A head was refused before it became a request.
     pub(crate) fn refused(&self, client: IpAddr, fault: Fault) {
         self.refused.fetch_add(1, Ordering::Relaxed);
@@ -110,9 +117,11 @@ impl Ledger {
             duration_us: 0,
             backend_us: None,
             route: None,
+            backend: None,
             endpoint: None,
             retries: 0,
             reason: "",
+            trace: None,
         }
     }
 

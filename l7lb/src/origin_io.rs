@@ -4,12 +4,15 @@
 //! Pingora 0.9.1 tells its origin side "the request's body is over" through a channel, and takes
 //! that word for the end of the tunnel when it reads it after the origin's 101. An origin that
 //! answers fast enough wins this race (one upgrade in seven on loopback). Holding the head back
-//! until the first read makes the answer come after the word, always.
+//! until the first read makes the answer come after the word, always. Below TLS the head cannot be
+//! told from the handshake, so there every write waits for the read that is pending beside it.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,13 +25,29 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
+/// So many octets wait for a read; more are written at once.
+const HELD_OCTETS_MAX: usize = 64 * 1024;
+
+/// Which writes wait for a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The first one: the head of a plain request.
+    FirstWrite,
+    /// All of them: TLS records.
+    EveryWrite,
+}
+
 /// Makes such connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct UpgradeConnector {
     /// Time for one.
     pub(crate) within: Duration,
-    /// Time from the sent head to the first octet of the answer; the tunnel behind it has none.
+    /// Time from the connection to the head of the answer; the tunnel behind it has none.
     pub(crate) answer_within: Duration,
+    /// Raised when that head is here.
+    pub(crate) answered: Arc<AtomicBool>,
+    /// What is held.
+    pub(crate) hold: Hold,
 }
 
 #[async_trait]
@@ -41,8 +60,15 @@ impl L4Connect for UpgradeConnector {
             return Error::e_explain(ErrorType::ConnectTimedout, "connecting for an upgrade");
         };
         let socket = connected.or_err(ErrorType::ConnectError, "connecting for an upgrade")?;
-        let answer_by = Some(Box::pin(sleep(self.answer_within)));
-        let held = HeldHead { socket, held: Vec::new(), phase: Phase::Holding, answer_by };
+        let held = HeldWrites {
+            socket,
+            held: Vec::new(),
+            hold: self.hold,
+            phase: Phase::Holding,
+            reader: None,
+            answer_by: Some(Box::pin(sleep(self.answer_within))),
+            answered: Arc::clone(&self.answered),
+        };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(held))))
     }
 }
@@ -51,31 +77,46 @@ impl L4Connect for UpgradeConnector {
 enum Phase {
     /// Writes are kept.
     Holding,
-    /// The first read has begun: what was kept goes out.
+    /// A read has begun: what was kept goes out.
     Sending,
     /// A plain socket.
     Open,
 }
 
 #[derive(Debug)]
-struct HeldHead {
+struct HeldWrites {
     socket: TcpStream,
     held: Vec<u8>,
+    hold: Hold,
     phase: Phase,
-    /// Runs until the first octet of the answer.
+    /// Whoever waits for octets of the origin.
+    reader: Option<Waker>,
+    /// Runs until the answer's head is here.
     answer_by: Option<Pin<Box<Sleep>>>,
+    answered: Arc<AtomicBool>,
 }
 
-impl HeldHead {
+impl HeldWrites {
     fn poll_answer(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.socket).poll_read(cx, buf);
         if read.is_ready() {
-            self.answer_by = None;
-        } else if let Some(answer_by) = &mut self.answer_by {
-            ready!(answer_by.as_mut().poll(cx));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            return read;
         }
-        read
+        if self.hold == Hold::EveryWrite {
+            self.reader = Some(cx.waker().clone());
+        }
+        if let Some(answer_by) = &mut self.answer_by {
+            if self.answered.load(Ordering::Relaxed) {
+                self.answer_by = None;
+            } else {
+                ready!(answer_by.as_mut().poll(cx));
+                self.answer_by = None;
+                if !self.answered.load(Ordering::Relaxed) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        Poll::Pending
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -86,12 +127,15 @@ impl HeldHead {
             }
             self.held.drain(..count);
         }
-        self.phase = Phase::Open;
+        self.phase = match self.hold {
+            Hold::FirstWrite => Phase::Open,
+            Hold::EveryWrite => Phase::Holding,
+        };
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncRead for HeldHead {
+impl AsyncRead for HeldWrites {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -99,6 +143,9 @@ impl AsyncRead for HeldHead {
     ) -> Poll<io::Result<()>> {
         match self.phase {
             Phase::Open => self.poll_answer(cx, buf),
+            Phase::Holding if self.hold == Hold::EveryWrite && self.held.is_empty() => {
+                self.poll_answer(cx, buf)
+            }
             Phase::Holding => {
                 // Whoever waits beside this read gets its turn before an answer can be here.
                 self.phase = Phase::Sending;
@@ -113,14 +160,17 @@ impl AsyncRead for HeldHead {
     }
 }
 
-impl AsyncWrite for HeldHead {
+impl AsyncWrite for HeldWrites {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.phase == Phase::Holding {
+        if self.phase == Phase::Holding && self.held.len() < HELD_OCTETS_MAX {
             self.held.extend_from_slice(octets);
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
             return Poll::Ready(Ok(octets.len()));
         }
         ready!(self.poll_send(cx))?;
@@ -136,11 +186,12 @@ impl AsyncWrite for HeldHead {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
-impl VirtualSocket for HeldHead {
+impl VirtualSocket for HeldWrites {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         match option {
             VirtualSockOpt::NoDelay => self.socket.set_nodelay(true),

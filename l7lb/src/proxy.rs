@@ -4,17 +4,22 @@
 //! decide on a retry, `logging` settles the books. A request holds one view for its whole life.
 
 mod answer;
+mod arrival;
+mod attempt;
+mod copies;
+mod record;
 mod walk;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, Version, header};
+use http::{StatusCode, Version, header};
 use ipnet::IpNet;
-use pingora_core::protocols::ALPN;
+use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -22,30 +27,23 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use self::answer::Reason;
 use self::walk::Walk;
-use crate::access_log::{Record, rfc3339};
-use crate::client_io::{Pace, PaceLimits, connection_of};
+use crate::client_io::{Pace, PaceLimits};
 use crate::clock::{self, Clock};
 use crate::endpoint::Outcome;
+use crate::errand::Errands;
 use crate::forward::{self, Hop, Trust};
-use crate::head::{Fault, refused_method, split_absolute};
 use crate::ledger::Ledger;
-use crate::origin_io::UpgradeConnector;
-use crate::retry::{Budget, RETRIES_MAX};
-use crate::route::RequestParts;
-use crate::rule::Target;
-use crate::view::{GatewayView, OriginProtocol};
-use crate::{host, path, random};
+use crate::origin_peer::UPGRADED_IDLE;
+use crate::random;
+use crate::retry::Budget;
+use crate::route::Scheme;
+use crate::trace::{TRACEPARENT, TraceId};
+use crate::view::{GatewayView, OriginSecurity};
 
 /// How long a client's connection is kept between requests (nginx keeps 75 s).
 pub(crate) const KEEPALIVE_S: u64 = 60;
 /// A client that takes nothing for so long is cut.
 const CLIENT_WRITE: Duration = Duration::from_secs(60);
-/// Reads and writes of a WebSocket may be this far apart.
-const UPGRADED_IDLE: Duration = Duration::from_secs(3_600);
-/// Idle connections to origins are kept a little shorter than common origins keep theirs (Go: 75 s
-/// and more, Node: 5 s; the retry of replayable requests covers the rest).
-const ORIGIN_IDLE: Duration = Duration::from_secs(50);
-
 /// Time limits towards origins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OriginLimits {
@@ -74,133 +72,14 @@ pub(crate) struct Shared {
     pub(crate) origin: OriginLimits,
     /// Of HTTP/2 uploads; those of HTTP/1 are judged in `client_io`.
     pub(crate) pace: PaceLimits,
+    /// Requests of our own.
+    pub(crate) errands: Arc<Errands>,
 }
 
 /// The proxy.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) shared: Arc<Shared>,
-}
-
-impl Proxy {
-    /// Judges a request that Pingora accepted and finds its rule. HTTP/1 heads were judged by
-    /// `head` already; HTTP/2 comes here for the first time.
-    fn route(&self, session: &Session, walk: &mut Walk) -> std::result::Result<(), Reason> {
-        let connection = session.digest().and_then(connection_of).ok_or(Reason::Internal)?;
-        walk.peer = connection.peer;
-        walk.local_port = connection.local.port();
-        walk.scheme = connection.scheme;
-        let request = session.req_header();
-        walk.client = forward::client(walk.peer.ip(), &request.headers, &self.shared.trusted);
-        if refused_method(request.method.as_str().as_bytes()) {
-            return Err(Reason::Refused(Fault::Method));
-        }
-        let raw =
-            std::str::from_utf8(request.raw_path()).map_err(|_| Reason::Refused(Fault::Target))?;
-        let (authority, origin) = match split_absolute(raw) {
-            Some((authority, rest)) => (Some(authority), rest),
-            None => (request.uri.authority().map(http::uri::Authority::as_str), raw),
-        };
-        let named = request.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-        let authority = authority.or(named).unwrap_or_default();
-        // HTTP/1.0 may come without a host; it can only meet routes for every host.
-        if !(authority.is_empty() && request.version == Version::HTTP_10) {
-            let host = host::parse(authority).ok_or(Reason::Refused(Fault::Host))?;
-            walk.host = host.name.into_owned();
-            walk.host_port = host.port;
-            authority.clone_into(&mut walk.authority);
-        }
-        if request.version == Version::HTTP_2 {
-            path::judge(origin).map_err(Reason::Refused)?;
-        }
-        let (routed, query) = match origin.split_once('?') {
-            Some((routed, query)) => (routed, Some(query)),
-            None => (origin, None),
-        };
-        let routed = if routed.is_empty() || routed == "*" { "/" } else { routed };
-        walk.path = path::normalise(routed).into_owned();
-        walk.query = query.map(str::to_owned);
-        walk.absolute = (raw.len() != origin.len()).then(|| origin.to_owned());
-        walk.found = walk.view.routes.find(&RequestParts {
-            scheme: walk.scheme,
-            host: &walk.host,
-            path: &walk.path,
-            query,
-            method: request.method.as_str(),
-            headers: &request.headers,
-        });
-        let asked = connection.server_name.as_deref().filter(|name| **name != *walk.host);
-        if asked.is_some_and(|name| walk.view.is_misdirected(name, &walk.host)) {
-            return Err(Reason::Misdirected);
-        }
-        if walk.found.is_some() { Ok(()) } else { Err(Reason::NoRoute) }
-    }
-
-    /// Chooses the endpoint of the next attempt.
-    fn choose(&self, walk: &mut Walk) -> std::result::Result<OriginProtocol, Reason> {
-        if walk.branch.is_none() {
-            walk.branch = Some(walk.weigh(random::bits())?);
-        }
-        let cluster = match walk.branch().map(|branch| branch.share.target) {
-            Some(Target::Cluster(index)) => walk.view.clusters.get(index as usize),
-            Some(Target::Absent) => return Err(Reason::NoEndpoints),
-            _ => None,
-        };
-        let cluster = cluster.ok_or(Reason::BadBackend)?;
-        let now = self.shared.clock.now();
-        let picked = crate::balance::pick(&cluster.endpoints, &walk.tried, now, random::bits());
-        let endpoint = picked.ok_or(Reason::NoEndpoints)?;
-        walk.lease = Some(endpoint.lease());
-        walk.others = cluster.endpoints.len() > walk.tried.len() + 1;
-        Ok(cluster.protocol)
-    }
-
-    /// Tells the endpoint of the current attempt how it went, once.
-    fn settle(&self, walk: &mut Walk, outcome: Outcome) {
-        if let Some(lease) = walk.lease.as_ref().filter(|_| !walk.settled) {
-            lease.endpoint().observe(outcome, self.shared.clock.now());
-            walk.settled = true;
-        }
-    }
-
-    /// Whether another attempt may be made, and pays for it.
-    fn may_retry(&self, walk: &mut Walk) -> bool {
-        if walk.retries >= RETRIES_MAX || !self.shared.budget.spend(self.shared.clock.now()) {
-            return false;
-        }
-        walk.retries += 1;
-        self.shared.ledger.retried();
-        true
-    }
-
-    fn peer(&self, walk: &Walk, protocol: OriginProtocol, upgrade: bool) -> Result<Box<HttpPeer>> {
-        let Some(lease) = &walk.lease else { return Err(Error::new(ErrorType::InternalError)) };
-        // No TLS towards origins yet, so the empty SNI skips no verification.
-        let mut peer = HttpPeer::new(lease.endpoint().address, false, String::new());
-        if protocol == OriginProtocol::H2c {
-            peer.options.alpn = ALPN::H2;
-            // The pool's hash leaves the protocol out; the group keeps the two apart.
-            peer.group_key = 1;
-            peer.options.max_h2_streams = 100;
-        }
-        let answer_within =
-            walk.attempt_limit(walk.waiting_since).unwrap_or(self.shared.origin.read);
-        let connect = self.shared.origin.connect.min(answer_within);
-        let (read, write) = if upgrade {
-            let connector = UpgradeConnector { within: connect, answer_within };
-            peer.options.custom_l4 = Some(Arc::new(connector));
-            peer.group_key = 2;
-            // The answer to an upgrade ends with its head; the tunnel behind it has no deadline.
-            (UPGRADED_IDLE, UPGRADED_IDLE)
-        } else {
-            (answer_within, self.shared.origin.read)
-        };
-        peer.options.connection_timeout = Some(connect);
-        peer.options.read_timeout = Some(read);
-        peer.options.write_timeout = Some(write);
-        peer.options.idle_timeout = Some(ORIGIN_IDLE);
-        Ok(Box::new(peer))
-    }
 }
 
 #[async_trait]
@@ -226,8 +105,9 @@ impl ProxyHttp for Proxy {
             session.set_read_timeout(Some(UPGRADED_IDLE));
             session.set_write_timeout(Some(UPGRADED_IDLE));
         }
-        if session.req_header().version == Version::HTTP_2 && !session.is_body_empty() {
-            walk.upload = upload_pace(&session.req_header().headers, walk.started);
+        if session.req_header().version == Version::HTTP_2 {
+            walk.is_grpc = is_grpc(&session.req_header().headers);
+            walk.upload = upload_pace(session, walk);
         }
         if let Err(reason) = self.route(session, walk) {
             walk.reason = reason;
@@ -235,6 +115,11 @@ impl ProxyHttp for Proxy {
             return Ok(true);
         }
         walk.set_deadline();
+        if walk.is_preflight(session.req_header()) {
+            walk.reason = Reason::Preflight;
+            answer::preflight(session, walk, &self.shared).await?;
+            return Ok(true);
+        }
         if let Some((status, to)) = walk.redirected() {
             walk.reason = Reason::Redirect;
             answer::redirect(session, walk, &self.shared, (status, &to)).await?;
@@ -249,27 +134,57 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, walk: &mut Walk) -> Result<Box<HttpPeer>> {
+        self.pause(walk).await;
         walk.settled = false;
         walk.waiting_since = clock::instant();
-        if walk.is_overdue(walk.waiting_since) {
-            walk.reason = Reason::OriginTimeout;
-            return Err(Error::new_in(ErrorType::HTTPStatus(walk.reason.status())));
+        let peer = if walk.is_overdue(walk.waiting_since) {
+            Err(Reason::OriginTimeout)
+        } else {
+            self.next_peer(session, walk)
+        };
+        peer.map_err(|reason| {
+            walk.reason = reason;
+            Error::new_in(ErrorType::HTTPStatus(reason.status()))
+        })
+    }
+
+    /// Reads the names of an origin's certificate where Pingora cannot.
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        digest: Option<&Digest>,
+        walk: &mut Walk,
+    ) -> Result<()> {
+        let Some(OriginSecurity::Tls(tls)) = walk.cluster().map(|cluster| &cluster.security) else {
+            return Ok(());
+        };
+        let seen = digest.and_then(|digest| digest.ssl_digest.as_ref());
+        let seen = seen.map_or(&[][..], |seen| &seen.cert_digest);
+        if !tls.must_read(seen) {
+            return Ok(());
         }
-        match self.choose(walk) {
-            Ok(protocol) => self.peer(walk, protocol, session.is_upgrade_req()),
-            Err(reason) => {
-                walk.reason = reason;
-                Err(Error::new_in(ErrorType::HTTPStatus(reason.status())))
-            }
-        }
+        let Some(endpoint) = peer._address.as_inet() else { return Ok(()) };
+        let read = tls.read_names(*endpoint, seen, self.shared.origin.connect).await;
+        read.map_err(|fault| {
+            Error::because(ErrorType::InvalidCert, "the origin's names", fault).into_up()
+        })
     }
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         walk: &mut Walk,
     ) -> Result<()> {
+        let traced = request.headers.get(TRACEPARENT).map(http::HeaderValue::as_bytes);
+        if traced.and_then(TraceId::parse).is_none() {
+            let (id, header) = TraceId::make([random::bits(), random::bits(), random::bits()]);
+            walk.trace = Some(id);
+            header.map(|header| request.insert_header(TRACEPARENT, header)).transpose()?;
+        }
         let hop = Hop {
             peer: walk.peer.ip(),
             trust: Trust::of(walk.peer.ip(), &self.shared.trusted),
@@ -290,6 +205,10 @@ impl ProxyHttp for Proxy {
         }
         let Some((rule, location)) = walk.located() else { return Ok(()) };
         rule.changes.apply_to_request(request, &location)?;
+        if rule.extras.is_some() {
+            self.begin_copies(request, walk, session.is_body_empty());
+        }
+        let Some((_, location)) = walk.located() else { return Ok(()) };
         match walk.branch().and_then(|branch| branch.changes.as_ref()) {
             Some(changes) => changes.apply_to_request(request, &location),
             None => Ok(()),
@@ -302,9 +221,12 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         walk: &mut Walk,
     ) -> Result<()> {
+        if walk.copying.is_some() {
+            self.copy_body(body.as_ref(), walk, end_of_stream);
+        }
         let Some(piece) = body else { return Ok(()) };
         walk.waiting_since = clock::instant();
         if walk.is_overdue(walk.waiting_since) && !session.is_upgrade_req() {
@@ -340,7 +262,7 @@ impl ProxyHttp for Proxy {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         walk: &mut Walk,
     ) -> Result<()> {
@@ -348,16 +270,36 @@ impl ProxyHttp for Proxy {
         {
             return Ok(());
         }
+        if let Some(answered) = &walk.upgraded {
+            answered.store(true, Ordering::Relaxed);
+        }
+        let status = response.status.as_u16();
+        if status >= 400 && self.retries_status(session, walk, status) {
+            return Err(Error::new_up(ErrorType::HTTPStatus(status)));
+        }
         let took = u32::try_from(walk.waiting_since.elapsed().as_micros()).unwrap_or(u32::MAX);
         walk.backend_us = Some(took);
         walk.reason = Reason::Forwarded;
-        let failed = matches!(response.status.as_u16(), 502..=504);
+        let failed = matches!(status, 502..=504);
         self.settle(walk, if failed { Outcome::Failed } else { Outcome::Answered(took) });
         if let Some(rule) = walk.rule() {
             rule.changes.apply_to_response(response)?;
         }
         if let Some(changes) = walk.branch().and_then(|branch| branch.changes.as_ref()) {
             changes.apply_to_response(response)?;
+        }
+        if let Some(extras) = walk.rule().and_then(|rule| rule.extras.as_ref()) {
+            if let Some(cors) = &extras.cors {
+                cors.apply(cors.admit(&session.req_header().headers), response)?;
+            }
+            if let (Some(keeps), Some(lease)) = (&extras.session, &walk.lease) {
+                let key = &walk.view.kept.session_key;
+                let told = (wall_s(), walk.scheme == Scheme::Https);
+                let tag = lease.endpoint().tag(key);
+                if let Some((name, value)) = keeps.write(walk.session, tag, key, told) {
+                    response.append_header(name, value)?;
+                }
+            }
         }
         if let Some(site) = &self.shared.site_header {
             response.insert_header(answer::SITE_HEADER, site.clone())?;
@@ -372,17 +314,7 @@ impl ProxyHttp for Proxy {
         walk: &mut Walk,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        self.settle(walk, Outcome::Failed);
-        walk.reason = match error.etype() {
-            ErrorType::ConnectTimedout => Reason::ConnectTimeout,
-            _ => Reason::ConnectFailed,
-        };
-        if let Some(address) = peer._address.as_inet() {
-            walk.tried.push(*address);
-        }
-        // Nothing was sent, so any method may be tried elsewhere (RFC 9110, section 9.2.2).
-        let retry = walk.others && self.may_retry(walk);
-        error.set_retry(retry);
+        self.not_connected(peer, walk, &mut error);
         error
     }
 
@@ -394,29 +326,7 @@ impl ProxyHttp for Proxy {
         walk: &mut Walk,
         client_reused: bool,
     ) -> Box<Error> {
-        if *error.esource() != ErrorSource::Upstream {
-            error.set_retry(false);
-            return error;
-        }
-        let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
-            || cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut);
-        walk.reason = if timed_out { Reason::OriginTimeout } else { Reason::OriginBroke };
-        // A kept connection that the origin closed just now says nothing about the origin: the
-        // next attempt may go to the same endpoint.
-        let stale = client_reused && !timed_out;
-        if !stale {
-            self.settle(walk, Outcome::Failed);
-            if let Some(address) = peer._address.as_inet() {
-                walk.tried.push(*address);
-            }
-        }
-        let replayable = !answer::has_begun(session)
-            && !session.as_ref().retry_buffer_truncated()
-            && is_idempotent(&session.req_header().method)
-            && !timed_out;
-        let retry = replayable && (stale || walk.others) && self.may_retry(walk);
-        error.set_retry(retry);
+        self.broke((peer, session), walk, client_reused, &mut error);
         error
     }
 
@@ -465,53 +375,23 @@ impl ProxyHttp for Proxy {
         walk.status = status;
         let request = session.req_header();
         let octets = session.body_bytes_sent() as u64;
-        self.shared.ledger.log(|| record(walk, &self.shared.ledger, request, octets));
-    }
-}
-
-fn record<'a>(
-    walk: &'a Walk,
-    ledger: &'a Ledger,
-    request: &'a RequestHeader,
-    body_octets: u64,
-) -> Record<'a> {
-    Record {
-        time: rfc3339(clock::wall()),
-        site: ledger.site.as_str(),
-        client: walk.client,
-        method: request.method.as_str(),
-        host: &walk.host,
-        path: &walk.path,
-        scheme: walk.scheme.as_str(),
-        protocol: match request.version {
-            Version::HTTP_10 => "HTTP/1.0",
-            Version::HTTP_2 => "HTTP/2",
-            _ => "HTTP/1.1",
-        },
-        status: walk.status,
-        body_octets,
-        duration_us: duration_us(walk.started),
-        backend_us: walk.backend_us,
-        route: walk.rule().map(|rule| &*rule.id),
-        endpoint: walk.lease.as_ref().map(|lease| lease.endpoint().address),
-        retries: walk.retries,
-        reason: walk.reason.code(),
+        self.shared.ledger.log(|| record::record(walk, &self.shared.ledger, request, octets));
     }
 }
 
 /// The pace of an HTTP/2 upload from its head on. A gRPC client may stream messages as rarely as it
 /// likes; only the time between two of them is limited, by the origin's read timeout.
-fn upload_pace(headers: &http::HeaderMap, now: Instant) -> Option<Pace> {
+fn upload_pace(session: &mut Session, walk: &Walk) -> Option<Pace> {
+    let paced = !walk.is_grpc && !session.is_body_empty();
+    paced.then(|| Pace::since(tokio::time::Instant::from_std(walk.started)))
+}
+
+fn is_grpc(headers: &http::HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let grpc = kind.is_some_and(|kind| kind.starts_with(b"application/grpc"));
-    (!grpc).then(|| Pace::since(tokio::time::Instant::from_std(now)))
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
-fn duration_us(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-/// RFC 9110, section 9.2.2. TRACE is not served.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+/// Seconds since the epoch, until 2106.
+fn wall_s() -> u32 {
+    u32::try_from(clock::wall().as_secs()).unwrap_or(u32::MAX)
 }

@@ -1,10 +1,17 @@
-//! The retry budget: how much extra work failures may cause.
+//! Retries: which failures a rule tries again, and the budget for all of them.
 //!
-//! A request puts in a fifth of a retry, time puts in ten a second, so that a quiet site can retry
+//! Connections that were never made are tried again for every method, broken ones for idempotent
+//! methods; a rule's `retry` (GEP-1731) adds answers with the statuses it names, for every method,
+//! because the route's author named them, and a pause before each try. The budget bounds how much
+//! extra work failures may cause: a request puts in a fifth of a retry, time puts in ten a second, so that a quiet site can retry
 //! too and a failing one is not hit by a multiple of its load (amplification stays under 1.2). Pure
 //! but for its two atomics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use model::gateway::Retry;
+use smallvec::SmallVec;
 
 use crate::breaker::Millis;
 
@@ -17,8 +24,55 @@ const SAVED_MAX: u64 = 100_000;
 /// The price of one retry.
 const PRICE: u64 = 1_000;
 
-/// Extra attempts one request may make.
-pub(crate) const RETRIES_MAX: u32 = 2;
+/// Extra attempts of a request whose rule does not say how many.
+const RETRIES: u32 = 2;
+/// Extra attempts one request may make, whatever its rule says.
+pub(crate) const RETRIES_MAX: u32 = 10;
+/// The pause before the first retry of a rule that does not say how long (Envoy's default).
+const BACKOFF_MS: u32 = 25;
+/// A pause grows up to so many times the first one (Envoy's default), twofold at each retry.
+const BACKOFF_GROWTH_MAX: u32 = 10;
+/// The longest pause.
+const BACKOFF_MS_MAX: u32 = 10_000;
+
+/// `retry` of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RetryRule {
+    codes: SmallVec<[u16; 4]>,
+    attempts: u32,
+    backoff_ms: u32,
+}
+
+impl RetryRule {
+    /// Compiles it.
+    pub(crate) fn compile(retry: &Retry) -> Self {
+        let Retry { codes, attempts, backoff_ms } = retry;
+        Self {
+            codes: SmallVec::from_slice(codes),
+            attempts: attempts.unwrap_or(RETRIES).min(RETRIES_MAX),
+            backoff_ms: backoff_ms.unwrap_or(BACKOFF_MS).min(BACKOFF_MS_MAX),
+        }
+    }
+
+    /// Whether an answer with this status is tried again.
+    pub(crate) fn covers(&self, status: u16) -> bool {
+        self.codes.contains(&status)
+    }
+
+    /// How long to wait before the retry of this number (1 is the first): at least the rule's
+    /// backoff, growing, with up to half as much again at random, so that retries spread out.
+    pub(crate) fn pause(&self, retry: u32, random: u64) -> Duration {
+        let doublings = retry.saturating_sub(1).min(BACKOFF_GROWTH_MAX);
+        let growth = (1_u32 << doublings).min(BACKOFF_GROWTH_MAX);
+        let least = u64::from(self.backoff_ms.saturating_mul(growth).min(BACKOFF_MS_MAX));
+        Duration::from_millis(least + (((random >> 32) * (least / 2)) >> 32))
+    }
+}
+
+/// How many extra attempts a request may make.
+pub(crate) fn retries_of(rule: Option<&RetryRule>) -> u32 {
+    rule.map_or(RETRIES, |rule| rule.attempts)
+}
 
 /// The budget of a gateway.
 #[derive(Debug)]

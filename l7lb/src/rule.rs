@@ -13,8 +13,13 @@ use model::gateway::{
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use crate::cors::CorsRule;
 use crate::header_edit::Edits;
+use crate::mirror::MirrorRule;
+use crate::origin_tls::OriginClient;
+use crate::retry::RetryRule;
 use crate::rewrite::{self, Location};
+use crate::session::SessionRule;
 
 /// What to do with a matched request.
 #[derive(Debug)]
@@ -27,6 +32,23 @@ pub(crate) struct Rule {
     pub(crate) changes: Changes,
     /// How long things may take.
     pub(crate) timeouts: Timeouts,
+    /// Which failures are tried again, when the rule says so.
+    pub(crate) retry: Option<RetryRule>,
+    /// The certificate that its Gateway shows backends.
+    pub(crate) client: Option<Arc<OriginClient>>,
+    /// What most rules do not ask for.
+    pub(crate) extras: Option<Box<Extras>>,
+}
+
+/// What most rules do not ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// Copies.
+    pub(crate) mirrors: Vec<MirrorRule>,
+    /// Cross-origin requests.
+    pub(crate) cors: Option<CorsRule>,
+    /// Sessions.
+    pub(crate) session: Option<SessionRule>,
 }
 
 /// The end of a rule.
@@ -87,6 +109,10 @@ pub(crate) struct Timeouts {
     pub(crate) request_ms: Option<u32>,
     /// How long one attempt may take.
     pub(crate) attempt_ms: Option<u32>,
+    /// How long an origin may be silent, where the rule does not limit attempts.
+    pub(crate) read_ms: Option<u32>,
+    /// How long connecting may take.
+    pub(crate) connect_ms: Option<u32>,
 }
 
 /// A redirect filter.
@@ -106,7 +132,6 @@ pub(crate) struct Redirect {
 
 /// A rule as the documents say it, its own backends resolved.
 #[derive(Debug)]
-#[expect(dead_code, reason = "retries, sessions and settings are compiled by the next changes")]
 pub(crate) struct RuleSource<'a> {
     /// `kind/namespace/name#rule`.
     pub(crate) id: Arc<str>,
@@ -120,15 +145,17 @@ pub(crate) struct RuleSource<'a> {
     pub(crate) retry: Option<&'a Retry>,
     /// `sessionPersistence`.
     pub(crate) session: Option<&'a SessionPersistence>,
+    /// The certificate that the rule's Gateway shows backends (`Kept::client` parses it).
+    pub(crate) client: Option<Arc<OriginClient>>,
     /// What HttpPolicies or annotations add, already merged for this rule.
     pub(crate) settings: &'a HttpSettings,
 }
 
 /// What a rule is compiled among.
-#[expect(dead_code, reason = "mirrors and policies ask it from the next changes on")]
 pub(crate) struct Surroundings<'a> {
     /// Resolves a backend that a filter names (grants of the rule's namespace included).
     pub(crate) target: &'a dyn Fn(&BackendTarget) -> Target,
+    #[expect(dead_code, reason = "policies ask it from the next change on")]
     /// The octets under a key of a Secret or ConfigMap that the rule may read.
     pub(crate) material: &'a dyn Fn(&Reference, &str) -> Option<&'a [u8]>,
     /// What was left out, one sentence each.
@@ -138,7 +165,9 @@ pub(crate) struct Surroundings<'a> {
 impl Rule {
     /// Compiles a rule. Never fails: what cannot be used is left out and said in the notes.
     pub(crate) fn compile(source: RuleSource<'_>, around: &mut Surroundings<'_>) -> Self {
-        let RuleSource { id, filters, backends, timeouts, .. } = source;
+        let RuleSource { id, filters, backends, timeouts, retry, session, client, settings } =
+            source;
+        let extras = Extras::compile(filters, (session, settings), &id, around);
         let changes = Changes::compile(filters, around);
         let branch = |(share, filters): (Share, &[HttpFilter])| {
             let changes = Changes::compile(filters, around);
@@ -149,7 +178,42 @@ impl Rule {
             Some(redirect) => Action::Redirect(redirect),
             None => Action::Forward(backends.into_iter().map(branch).collect()),
         };
-        Self { id, action, changes, timeouts }
+        let retry = retry.map(RetryRule::compile);
+        Self { id, action, changes, timeouts, retry, client, extras: extras.map(Box::new) }
+    }
+}
+
+impl Extras {
+    /// `None` when there are none.
+    fn compile(
+        filters: &[HttpFilter],
+        (session, settings): (Option<&SessionPersistence>, &HttpSettings),
+        id: &Arc<str>,
+        around: &mut Surroundings<'_>,
+    ) -> Option<Self> {
+        let mut extras = Self::default();
+        for filter in filters {
+            match filter {
+                HttpFilter::Mirror(mirror) => {
+                    extras.mirrors.extend(MirrorRule::compile(mirror, around));
+                }
+                HttpFilter::Cors(cors) => extras.cors = Some(CorsRule::compile(cors)),
+                _ => {}
+            }
+        }
+        // The route's own word counts before a policy's.
+        if extras.cors.is_none() {
+            extras.cors = settings.cors.as_ref().map(CorsRule::compile);
+        }
+        if let Some(session) = session.or(settings.session.as_ref()) {
+            extras.session = SessionRule::compile(session, id);
+            if extras.session.is_none() {
+                around.notes.push("sessions are not kept: the name cannot be used".to_owned());
+            }
+        }
+        let Self { mirrors, cors, session } = &extras;
+        let asked = !mirrors.is_empty() || cors.is_some() || session.is_some();
+        asked.then_some(extras)
     }
 }
 

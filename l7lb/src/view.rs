@@ -11,7 +11,10 @@ use model::gateway::{EndpointSlice, GatewayObjects, PortRef, Service, ServicePor
 use model::name::ObjectRef;
 use model::service::BackendRef;
 
+use crate::backend_tls;
 use crate::endpoint::Endpoint;
+use crate::kept::Kept;
+use crate::origin_tls::OriginTls;
 use crate::proxy_protocol::ProxyVersion;
 use crate::route::build;
 use crate::route::{RouteTable, Scheme};
@@ -40,6 +43,17 @@ pub(crate) enum OriginProtocol {
     H2c,
 }
 
+/// Whether TLS lies below.
+#[derive(Debug, Clone)]
+pub(crate) enum OriginSecurity {
+    /// It does not.
+    Plain,
+    /// By a BackendTLSPolicy or an annotation.
+    Tls(Arc<OriginTls>),
+    /// A policy asks for it and cannot be followed: requests fail, and nothing goes out in the clear.
+    Broken,
+}
+
 /// A Service's port with its endpoints.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -47,6 +61,8 @@ pub(crate) struct Cluster {
     pub(crate) backend: BackendRef,
     /// How it is spoken to.
     pub(crate) protocol: OriginProtocol,
+    /// Whether TLS lies below.
+    pub(crate) security: OriginSecurity,
     /// Endpoints that the documents call ready (or, when none is, serving while terminating).
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// Whether its endpoints are told of the client, and how.
@@ -68,6 +84,8 @@ pub(crate) struct GatewayView {
     pub(crate) places: BTreeMap<Place, Plan>,
     /// All endpoints by address.
     pub(crate) endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
+    /// What outlives it.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl GatewayView {
@@ -87,20 +105,22 @@ impl GatewayView {
                 if let Some(name) = &port.name {
                     names.insert((object.clone(), PortRef::Name(Arc::clone(name))), index);
                 }
-                clusters.push(cluster(service, port, mine, &mut |address| {
+                let security = backend_tls::of_port(objects, service, port, &before.kept);
+                clusters.push(cluster((service, security), port, mine, &mut |address| {
                     let kept = || before.endpoints.get(&address).map(Arc::clone);
                     let made = || kept().unwrap_or_else(|| Arc::new(Endpoint::new(address)));
                     Arc::clone(endpoints.entry(address).or_insert_with(made))
                 }));
             }
         }
-        let routes = build::build(objects, &names, &mut warnings);
+        let routes = build::build((objects, &before.kept), &names, &mut warnings);
         let certificates = Certificates::compile(objects, &before.certificates, &mut warnings);
         let places = BTreeMap::from([
             (Place::SharedHttp, Plan::Http(TableId::shared(Scheme::Http))),
             (Place::SharedHttps, certificates.plan()),
         ]);
-        (Self { routes, clusters, certificates, places, endpoints }, warnings)
+        let kept = Arc::clone(&before.kept);
+        (Self { routes, clusters, certificates, places, endpoints, kept }, warnings)
     }
 
     /// Endpoints that a UDPRoute sends datagrams to.
@@ -135,7 +155,7 @@ fn slices_by_service(slices: &[EndpointSlice]) -> HashMap<&ObjectRef, Vec<&Endpo
 }
 
 fn cluster(
-    service: &Service,
+    (service, security): (&Service, OriginSecurity),
     port: &ServicePort,
     slices: &[&EndpointSlice],
     endpoint: &mut impl FnMut(SocketAddr) -> Arc<Endpoint>,
@@ -167,6 +187,7 @@ fn cluster(
     Cluster {
         backend: BackendRef { object: service.meta.object.clone(), port: port.port },
         protocol: if h2c { OriginProtocol::H2c } else { OriginProtocol::Http1 },
+        security,
         endpoints: ready,
         proxy_protocol: None,
         total: u32::try_from(seen.len()).unwrap_or(u32::MAX),

@@ -34,9 +34,11 @@ fn record(path: &str) -> Record<'_> {
         duration_us: 7,
         backend_us: Some(5),
         route: Some("r"),
+        backend: Some("default/hello:80".to_owned()),
         endpoint: Some("127.0.0.1:80".parse().unwrap()),
         retries: 1,
         reason: "forwarded",
+        trace: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
     }
 }
 
@@ -68,7 +70,8 @@ fn a_line_is_one_object_and_nothing_breaks_out_of_it() {
             r#"{"time":"1970-01-01T00:00:00.000Z","site":"s","client":"192.0.2.1","method":"GET","#,
             r#""host":"a.example","path":"/a\"\n{","scheme":"https","protocol":"HTTP/2","#,
             r#""status":200,"body_octets":3,"duration_us":7,"backend_us":5,"route":"r","#,
-            r#""endpoint":"127.0.0.1:80","retries":1,"reason":"forwarded"}"#,
+            r#""backend":"default/hello:80","endpoint":"127.0.0.1:80","retries":1,"#,
+            r#""reason":"forwarded","trace":"0af7651916cd43dd8448eb211c80319c"}"#,
             "\n",
         ),
     );

@@ -3,7 +3,8 @@
 //! The client gets the code; causes and addresses stay in the log.
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, Version, header};
+use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -24,6 +25,8 @@ pub(crate) enum Reason {
     Forwarded,
     /// The rule redirects.
     Redirect,
+    /// A browser asked what it may ask.
+    Preflight,
     /// The request itself was refused.
     Refused(Fault),
     /// No rule matches.
@@ -33,12 +36,16 @@ pub(crate) enum Reason {
     Misdirected,
     /// The rule names no backend that exists.
     BadBackend,
+    /// The backend wants TLS in a way that cannot be followed.
+    BadBackendTls,
     /// The backend has no endpoint.
     NoEndpoints,
     /// No endpoint could be connected to.
     ConnectFailed,
     /// Connecting took too long.
     ConnectTimeout,
+    /// No TLS connection with the right certificate came about.
+    OriginTls,
     /// The origin broke off before its answer was complete.
     OriginBroke,
     /// The origin was too slow.
@@ -52,14 +59,14 @@ pub(crate) enum Reason {
 impl Reason {
     pub(crate) fn status(self) -> u16 {
         match self {
-            Self::Forwarded => 200,
+            Self::Forwarded | Self::Preflight => 200,
             Self::Redirect => 302,
             Self::Refused(fault) => fault.status(),
             Self::NoRoute => 404,
             Self::Misdirected => 421,
-            Self::BadBackend | Self::Internal => 500,
+            Self::BadBackend | Self::BadBackendTls | Self::Internal => 500,
             Self::NoEndpoints => 503,
-            Self::ConnectFailed | Self::OriginBroke => 502,
+            Self::ConnectFailed | Self::OriginTls | Self::OriginBroke => 502,
             Self::ConnectTimeout | Self::OriginTimeout => 504,
             // nginx's code for it; never sent.
             Self::ClientGone => 499,
@@ -70,13 +77,16 @@ impl Reason {
         match self {
             Self::Forwarded => "forwarded",
             Self::Redirect => "redirect",
+            Self::Preflight => "cors-preflight",
             Self::Refused(fault) => fault.code(),
             Self::NoRoute => "no-route",
             Self::Misdirected => "misdirected",
             Self::BadBackend => "bad-backend",
+            Self::BadBackendTls => "bad-backend-tls",
             Self::NoEndpoints => "no-endpoints",
             Self::ConnectFailed => "connect-failed",
             Self::ConnectTimeout => "connect-timeout",
+            Self::OriginTls => "origin-tls",
             Self::OriginBroke => "origin-broke",
             Self::OriginTimeout => "origin-timeout",
             Self::ClientGone => "client-gone",
@@ -110,6 +120,9 @@ pub(crate) fn has_begun(session: &Session) -> bool {
 /// Answers with the walk's reason.
 pub(crate) async fn refuse(session: &mut Session, walk: &Walk, shared: &Shared) -> Result<()> {
     let (status, code) = (walk.reason.status(), walk.reason.code());
+    if walk.is_grpc {
+        return fail_call(session, walk, shared).await;
+    }
     let mut response = ResponseHeader::build(status, Some(6))?;
     if walk.reason == Reason::NoEndpoints {
         response.insert_header(header::RETRY_AFTER, RETRY_AFTER_S)?;
@@ -117,7 +130,8 @@ pub(crate) async fn refuse(session: &mut Session, walk: &Walk, shared: &Shared) 
     if walk.reason == Reason::Refused(Fault::Method) {
         response.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
-    send(session, shared, response, format!("{status} {code}\n")).await
+    let response = decorate(session, walk, shared, response)?;
+    send(session, response, format!("{status} {code}\n")).await
 }
 
 /// Answers with a redirect: status and location.
@@ -132,27 +146,90 @@ pub(crate) async fn redirect(
     if let Some(rule) = walk.rule() {
         rule.changes.apply_to_response(&mut response)?;
     }
-    send(session, shared, response, String::new()).await
+    let response = decorate(session, walk, shared, response)?;
+    send(session, response, String::new()).await
 }
 
-async fn send(
-    session: &mut Session,
+/// Answers a preflight.
+pub(crate) async fn preflight(session: &mut Session, walk: &Walk, shared: &Shared) -> Result<()> {
+    let mut response = ResponseHeader::build(walk.reason.status(), Some(10))?;
+    let extras = walk.rule().and_then(|rule| rule.extras.as_ref());
+    if let Some(cors) = extras.and_then(|extras| extras.cors.as_ref()) {
+        cors.answer(&session.req_header().headers, &mut response)?;
+    }
+    name_site(shared, &mut response)?;
+    send(session, response, String::new()).await
+}
+
+/// Fails a gRPC call: an answer of trailers alone, whose status 200 only says that it is gRPC
+/// (PROTOCOL-HTTP2 of gRPC).
+async fn fail_call(session: &mut Session, walk: &Walk, shared: &Shared) -> Result<()> {
+    let mut response = ResponseHeader::build(StatusCode::OK, Some(6))?;
+    response.insert_header(header::CONTENT_TYPE, "application/grpc")?;
+    response.insert_header("grpc-status", grpc_status(walk.reason.status()))?;
+    response.insert_header("grpc-message", walk.reason.code())?;
+    let response = decorate(session, walk, shared, response)?;
+    write_head(session, response).await
+}
+
+/// Writes an answer that ends with its head. Pingora's own way for this leaves an HTTP/2 stream open
+/// when the request failed, and then resets it.
+async fn write_head(session: &mut Session, response: ResponseHeader) -> Result<()> {
+    let response = Box::new(response);
+    if session.req_header().version == Version::HTTP_2 {
+        let tasks = vec![HttpTask::Header(response, true)];
+        session.as_mut().response_duplex_vec(tasks).await.map(|_| ())
+    } else {
+        session.write_response_header(response, true).await
+    }
+}
+
+/// The gRPC status that stands for an HTTP status (gRPC's http-grpc-status-mapping).
+fn grpc_status(status: u16) -> &'static str {
+    match status {
+        400 | 431 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        413 => "8",
+        429 | 502..=504 => "14",
+        _ => "2",
+    }
+}
+
+fn name_site(shared: &Shared, response: &mut ResponseHeader) -> Result<()> {
+    match &shared.site_header {
+        Some(site) => response.insert_header(SITE_HEADER, site.clone()),
+        None => Ok(()),
+    }
+}
+
+/// What every answer of ours but a preflight's carries: no caching, the site, and the headers that
+/// let a script of an admitted origin see it.
+fn decorate(
+    session: &Session,
+    walk: &Walk,
     shared: &Shared,
     mut response: ResponseHeader,
-    body: String,
-) -> Result<()> {
+) -> Result<ResponseHeader> {
+    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    name_site(shared, &mut response)?;
+    let extras = walk.rule().and_then(|rule| rule.extras.as_ref());
+    if let Some(cors) = extras.and_then(|extras| extras.cors.as_ref()) {
+        cors.apply(cors.admit(&session.req_header().headers), &mut response)?;
+    }
+    Ok(response)
+}
+
+async fn send(session: &mut Session, mut response: ResponseHeader, body: String) -> Result<()> {
     response.insert_header(header::CONTENT_LENGTH, body.len().to_string())?;
     if !body.is_empty() {
         response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
     }
-    response.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if let Some(site) = &shared.site_header {
-        response.insert_header(SITE_HEADER, site.clone())?;
-    }
     let empty = body.is_empty() || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(response), empty).await?;
-    if !empty {
-        session.write_response_body(Some(Bytes::from(body)), true).await?;
+    if empty {
+        return write_head(session, response).await;
     }
-    Ok(())
+    session.write_response_header(Box::new(response), false).await?;
+    session.write_response_body(Some(Bytes::from(body)), true).await
 }

@@ -2,18 +2,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
 use super::answer::Reason;
 use crate::client_io::Pace;
+use crate::cors::CorsRule;
 use crate::endpoint::Lease;
 use crate::ledger::InFlight;
+use crate::mirror::Copying;
 use crate::rewrite::{self, Location};
 use crate::route::{Found, Scheme};
-use crate::rule::{Action, Branch, Rule};
-use crate::view::GatewayView;
+use crate::rule::{Action, Branch, Rule, Target};
+use crate::session::Session;
+use crate::trace::TraceId;
+use crate::view::{Cluster, GatewayView};
 
 /// The request's context. Its view never changes while it lives.
 #[derive(Debug)]
@@ -45,6 +51,18 @@ pub(crate) struct Walk {
     pub(crate) lease: Option<Lease>,
     /// Whether the current attempt's outcome was told.
     pub(crate) settled: bool,
+    /// Whether the answer was one that the rule tries again.
+    pub(crate) again: bool,
+    /// The session that the client carries.
+    pub(crate) session: Option<Session>,
+    /// Raised when an upgrade is answered.
+    pub(crate) upgraded: Option<Arc<AtomicBool>>,
+    /// The copy that is being made for mirrors.
+    pub(crate) copying: Option<Box<Copying>>,
+    /// A gRPC call.
+    pub(crate) is_grpc: bool,
+    /// The trace that was made for it; one that came is in the request.
+    pub(crate) trace: Option<TraceId>,
     /// Endpoints that failed this request.
     pub(crate) tried: SmallVec<[SocketAddr; 2]>,
     /// Whether the cluster has endpoints beyond those tried and the current one.
@@ -81,6 +99,12 @@ impl Walk {
             branch: None,
             lease: None,
             settled: false,
+            again: false,
+            session: None,
+            upgraded: None,
+            copying: None,
+            is_grpc: false,
+            trace: None,
             tried: SmallVec::new(),
             others: false,
             retries: 0,
@@ -147,6 +171,21 @@ impl Walk {
             Action::Forward(branches) => branches.get(self.branch? as usize),
             Action::Redirect(_) => None,
         }
+    }
+
+    /// The backend of the chosen branch.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        match self.branch()?.share.target {
+            Target::Cluster(index) => self.view.clusters.get(index as usize),
+            Target::Broken | Target::Absent => None,
+        }
+    }
+
+    /// Whether the rule answers this request as a preflight.
+    pub(crate) fn is_preflight(&self, request: &RequestHeader) -> bool {
+        let extras = self.rule().and_then(|rule| rule.extras.as_ref());
+        extras.is_some_and(|extras| extras.cors.is_some())
+            && CorsRule::is_preflight(&request.method, &request.headers)
     }
 
     /// Draws one of the rule's branches by weight.

@@ -17,17 +17,21 @@ use model::gateway::{
 use model::name::ObjectRef;
 
 use super::{Candidate, EVERY_LISTENER, HostRoutes, ListenerNames, RouteTable, SchemeTable};
+use crate::backend_tls;
+use crate::kept::Kept;
+use crate::origin_tls::OriginClient;
 use crate::path;
 use crate::rule::{Rule, RuleSource, Share, Surroundings, Target, Timeouts};
 use crate::view::Warning;
 
 /// Builds the table. Never fails: what is wrong is left out and said in `warnings`.
 pub(crate) fn build(
-    objects: &GatewayObjects,
+    (objects, kept): (&GatewayObjects, &Kept),
     clusters: &HashMap<(ObjectRef, PortRef), u32>,
     warnings: &mut Vec<Warning>,
 ) -> RouteTable {
-    let mut builder = Builder { clusters, warnings, rules: Vec::new(), entries: Vec::new() };
+    let mut builder =
+        Builder { objects, kept, clusters, warnings, rules: Vec::new(), entries: Vec::new() };
     let mut table = RouteTable {
         http: SchemeTable {
             listeners: listener_names(&objects.gateways, &ListenerProtocol::Http),
@@ -158,6 +162,8 @@ impl ListenerNames {
 }
 
 struct Builder<'a> {
+    objects: &'a GatewayObjects,
+    kept: &'a Kept,
     clusters: &'a HashMap<(ObjectRef, PortRef), u32>,
     warnings: &'a mut Vec<Warning>,
     rules: Vec<Rule>,
@@ -174,8 +180,17 @@ impl Builder<'_> {
         let rule = Rule::compile(
             source,
             &mut Surroundings {
-                target: &|_| Target::Broken,
-                material: &|_, _| None,
+                target: &|named| {
+                    let port = PortRef::Number(named.port.unwrap_or(0));
+                    let mine = named.object.namespace == meta.object.namespace;
+                    let cluster = self.clusters.get(&(named.object.clone(), port));
+                    let cluster = cluster.filter(|_| mine && named.is_service());
+                    cluster.map_or(Target::Broken, |index| Target::Cluster(*index))
+                },
+                material: &|named, key| {
+                    let mine = named.object.namespace == meta.object.namespace;
+                    backend_tls::material(self.objects, named, key).filter(|_| mine)
+                },
                 notes: &mut notes,
             },
         );
@@ -227,6 +242,7 @@ impl Builder<'_> {
             timeouts: Timeouts::default(),
             retry: None,
             session: None,
+            client: None,
             settings: &ingress.settings,
         };
         self.push_rule(meta, source)
@@ -320,6 +336,25 @@ impl Builder<'_> {
         attached
     }
 
+    /// The certificate that the route's Gateway shows backends (the first one's that has any).
+    fn client(&mut self, route: &HttpRoute) -> Option<Arc<OriginClient>> {
+        let parents = route.parents.iter().filter_map(|parent| {
+            let mut gateways = self.objects.gateways.iter();
+            gateways.find(|gateway| gateway.meta.object == parent.object)
+        });
+        let (gateway, named) = parents
+            .filter_map(|gateway| Some((gateway, gateway.client_certificate.as_ref()?)))
+            .next()?;
+        let material = |key| backend_tls::material(self.objects, named, key);
+        let pair = material("tls.crt").zip(material("tls.key"));
+        let client = pair.and_then(|(chain, key)| self.kept.client(chain, key).ok());
+        if client.is_none() {
+            let text = format!("the client certificate `{}` cannot be used", named.object);
+            self.warn(&gateway.meta, text);
+        }
+        client
+    }
+
     fn http_rule(&mut self, route: &HttpRoute, place: usize, rule: &HttpRule) -> u32 {
         let mut backends = Vec::new();
         for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
@@ -334,9 +369,11 @@ impl Builder<'_> {
             timeouts: Timeouts {
                 request_ms: rule.request_timeout_ms,
                 attempt_ms: rule.backend_timeout_ms,
+                ..Timeouts::default()
             },
             retry: rule.retry.as_ref(),
             session: rule.session.as_ref(),
+            client: self.client(route),
             settings: &HttpSettings::default(),
         };
         self.push_rule(&route.meta, source)

@@ -97,7 +97,7 @@ fn backend(service: &str) -> IngressBackend {
 fn build_table(objects: &GatewayObjects) -> (RouteTable, Vec<Warning>) {
     let clusters = HashMap::from([((ObjectRef::new("ns", "svc"), PortRef::Number(80)), 7)]);
     let mut warnings = Vec::new();
-    (build::build(objects, &clusters, &mut warnings), warnings)
+    (build::build((objects, &crate::kept::Kept::default()), &clusters, &mut warnings), warnings)
 }
 
 /// A request: `METHOD scheme://host/path?query` with headers.

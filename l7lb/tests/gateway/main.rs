@@ -10,12 +10,17 @@
 mod balance;
 mod client;
 mod drain;
+mod filters;
 mod flood;
 mod forwarding;
+mod grpc;
 mod hostile;
 mod http2;
 mod origin;
+mod origin_tls;
+mod retries;
 mod routing;
+mod sessions;
 mod timeouts;
 mod tls;
 mod world;

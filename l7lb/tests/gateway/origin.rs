@@ -1,22 +1,34 @@
-//! A small HTTP/1.1 origin that says its name and repeats the request it saw.
+//! A small HTTP/1.1 origin, with or without TLS, that says its name and repeats the request it saw.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// A running origin; dropped, it is gone with all its connections.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
-    hits: Arc<AtomicUsize>,
-    odd: Arc<Mutex<Vec<String>>>,
+    books: Arc<Books>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Books {
+    hits: AtomicUsize,
+    connections: AtomicUsize,
+    odd: Mutex<Vec<String>>,
+    /// How often each `/fail/...` was asked for.
+    failed: Mutex<HashMap<String, usize>>,
+    /// Requests as they came: head and body.
+    seen: Mutex<Vec<String>>,
 }
 
 impl Origin {
@@ -25,29 +37,54 @@ impl Origin {
         Self::start_on(name, "127.0.0.1:0".parse().unwrap()).await
     }
 
+    /// With TLS.
+    pub(crate) async fn start_tls(name: &str, config: rustls::ServerConfig) -> Self {
+        let tls = Some(TlsAcceptor::from(Arc::new(config)));
+        Self::start_with(name, "127.0.0.1:0".parse().unwrap(), tls).await
+    }
+
     /// On this address (to come back after a death).
     pub(crate) async fn start_on(name: &str, address: SocketAddr) -> Self {
+        Self::start_with(name, address, None).await
+    }
+
+    async fn start_with(name: &str, address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
-        let hits = Arc::new(AtomicUsize::new(0));
-        let odd = Arc::new(Mutex::default());
+        let books = Arc::new(Books::default());
         let (stop, stopped) = watch::channel(false);
-        let books = (Arc::clone(&hits), Arc::clone(&odd));
-        let task = tokio::spawn(accept(listener, name.to_owned(), books, stopped));
-        Self { address, hits, odd, stop, task }
+        let task = tokio::spawn(accept((listener, tls), name.to_owned(), books.clone(), stopped));
+        Self { address, books, stop, task }
     }
 
     /// Requests seen.
     pub(crate) fn hits(&self) -> usize {
-        self.hits.load(Ordering::SeqCst)
+        self.books.hits.load(Ordering::SeqCst)
     }
 
     /// Heads seen that two servers could read differently.
     pub(crate) fn odd(&self) -> Vec<String> {
-        self.odd.lock().unwrap().clone()
+        self.books.odd.lock().unwrap().clone()
+    }
+
+    /// Connections accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.books.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many requests came, and returns them in lower case.
+    pub(crate) async fn wait(&self, count: usize) -> Vec<String> {
+        for _ in 0..1000 {
+            let seen = self.books.seen.lock().unwrap().clone();
+            if seen.len() >= count {
+                return seen.iter().map(|request| request.to_ascii_lowercase()).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("only {:#?}", self.books.seen.lock().unwrap());
     }
 
     /// Dies: the port refuses, open connections break.
@@ -59,23 +96,48 @@ impl Origin {
     }
 }
 
-type Books = (Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>);
-
-async fn accept(listener: TcpListener, name: String, books: Books, stopped: watch::Receiver<bool>) {
+async fn accept(
+    (listener, tls): (TcpListener, Option<TlsAcceptor>),
+    name: String,
+    books: Arc<Books>,
+    stopped: watch::Receiver<bool>,
+) {
     let mut stop = stopped.clone();
     loop {
         let socket = tokio::select! {
             accepted = listener.accept() => accepted.unwrap().0,
             _ = stop.wait_for(|stop| *stop) => return,
         };
+        books.connections.fetch_add(1, Ordering::SeqCst);
         let (name, books, mut stop) = (name.clone(), books.clone(), stopped.clone());
+        let tls = tls.clone();
+        let served = async move {
+            match tls {
+                None => serve(socket, &name, &books).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(socket).await {
+                        serve(stream, &name, &books).await;
+                    }
+                }
+            }
+        };
         tokio::spawn(async move {
             tokio::select! {
-                () = serve(socket, &name, &books) => {}
+                () = served => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
     }
+}
+
+/// `/fail/STATUS/TIMES/ID` answers with the status so many times.
+fn fails(path: &str, books: &Books) -> Option<String> {
+    let mut parts = path.strip_prefix("/fail/")?.split('/');
+    let (status, times) = (parts.next()?, parts.next()?.parse::<usize>().ok()?);
+    let mut failed = books.failed.lock().unwrap();
+    let count = failed.entry(path.to_owned()).or_default();
+    *count += 1;
+    (*count <= times).then(|| format!("{status} Failed"))
 }
 
 /// Whether servers could disagree about this head.
@@ -96,15 +158,15 @@ fn is_odd(head: &str) -> bool {
             .any(|line| line.split(':').next().is_some_and(|n| n.contains([' ', '\t'])))
 }
 
-async fn serve(mut socket: TcpStream, name: &str, (hits, odd): &Books) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, name: &str, books: &Books) {
     let mut held = Vec::new();
     loop {
         let Some(end) = read_until_empty_line(&mut socket, &mut held).await else { return };
         let head = String::from_utf8_lossy(&held[..end]).into_owned();
         held.drain(..end);
-        hits.fetch_add(1, Ordering::SeqCst);
+        books.hits.fetch_add(1, Ordering::SeqCst);
         if is_odd(&head) {
-            odd.lock().unwrap().push(head.clone());
+            books.odd.lock().unwrap().push(head.clone());
         }
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let header = |name: &str| {
@@ -117,7 +179,7 @@ async fn serve(mut socket: TcpStream, name: &str, (hits, odd): &Books) {
             socket.write_all(answer.as_bytes()).await.ok();
             return echo(socket, held).await;
         }
-        let body = if header("transfer-encoding").is_some() {
+        let body: Vec<u8> = if header("transfer-encoding").is_some() {
             let Some(body) = read_chunked(&mut socket, &mut held).await else { return };
             body
         } else {
@@ -129,12 +191,15 @@ async fn serve(mut socket: TcpStream, name: &str, (hits, odd): &Books) {
             }
             held.drain(..length).collect()
         };
+        books.seen.lock().unwrap().push(format!("{head}{}", String::from_utf8_lossy(&body)));
         let (route, query) = path.split_once('?').unwrap_or((&path, ""));
         let ms = query.strip_prefix("ms=").and_then(|ms| ms.parse().ok()).unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        let (status, extra) = match route {
-            "/drop" => return,
-            "/503" => ("503 Service Unavailable", ""),
+        let failed = fails(route, books);
+        let (status, extra) = match (route, &failed) {
+            ("/drop", _) => return,
+            ("/503", _) => ("503 Service Unavailable", ""),
+            (_, Some(status)) => (status.as_str(), ""),
             _ => ("200 OK", "x-origin: yes\r\nx-drop: me\r\n"),
         };
         let text = format!("{name}\n{head}{}", String::from_utf8_lossy(&body));
@@ -150,15 +215,18 @@ async fn serve(mut socket: TcpStream, name: &str, (hits, odd): &Books) {
     }
 }
 
-async fn echo(mut socket: TcpStream, held: Vec<u8>) {
+async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, held: Vec<u8>) {
     if socket.write_all(&held).await.is_err() {
         return;
     }
-    let (mut from, mut to) = socket.split();
+    let (mut from, mut to) = tokio::io::split(socket);
     tokio::io::copy(&mut from, &mut to).await.ok();
 }
 
-async fn read_until_empty_line(socket: &mut TcpStream, held: &mut Vec<u8>) -> Option<usize> {
+async fn read_until_empty_line<S: AsyncRead + Unpin>(
+    socket: &mut S,
+    held: &mut Vec<u8>,
+) -> Option<usize> {
     loop {
         if let Some(at) = held.windows(4).position(|four| four == b"\r\n\r\n") {
             return Some(at + 4);
@@ -169,7 +237,7 @@ async fn read_until_empty_line(socket: &mut TcpStream, held: &mut Vec<u8>) -> Op
     }
 }
 
-async fn read_chunked(socket: &mut TcpStream, held: &mut Vec<u8>) -> Option<Vec<u8>> {
+async fn read_chunked<S: AsyncRead + Unpin>(socket: &mut S, held: &mut Vec<u8>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = loop {

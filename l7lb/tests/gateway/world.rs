@@ -188,6 +188,17 @@ pub(crate) fn rule(prefix: &str, service: &str, filters: Vec<HttpFilter>) -> Htt
     }
 }
 
+/// A world of one Gateway on HTTP with these rules, and Services of these names and endpoints.
+pub(crate) fn routed(services: &[(&str, SocketAddr)], rules: Vec<HttpRule>) -> GatewayObjects {
+    let mut objects = GatewayObjects::default();
+    for (name, endpoint) in services {
+        add_service(&mut objects, name, &[*endpoint]);
+    }
+    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
+    objects.http_routes.push(route("r", vec![], rules));
+    objects
+}
+
 /// A self-signed certificate for these names, as a Secret, with its DER for comparison.
 pub(crate) fn secret(
     name: &str,

@@ -1,0 +1,86 @@
+//! How one endpoint is connected to: what is spoken, whether TLS lies below, how long it may take.
+//!
+//! Pingora pools connections by a hash that leaves out the protocol and the roots; the group key
+//! keeps apart what must not be mixed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use pingora_core::protocols::ALPN;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use crate::origin_io::{Hold, UpgradeConnector};
+use crate::origin_tls::OriginClient;
+use crate::view::OriginSecurity;
+
+/// Idle connections to origins are kept a little shorter than common origins keep theirs (Go: 75 s
+/// and more, Node: 5 s; the retry of replayable requests covers the rest).
+const ORIGIN_IDLE: Duration = Duration::from_secs(50);
+/// Requests of one HTTP/2 connection at a time (what servers commonly allow).
+const H2_STREAMS_MAX: usize = 100;
+/// Reads and writes of a WebSocket may be this far apart.
+pub(crate) const UPGRADED_IDLE: Duration = Duration::from_secs(3_600);
+
+/// What a connection is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Usage {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: with prior knowledge, or by ALPN.
+    Http2,
+    /// HTTP/1.1 that becomes a tunnel; the flag is raised when the answer's head is here.
+    Upgrade(Arc<AtomicBool>),
+}
+
+/// Time limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerTimes {
+    /// To connect.
+    pub(crate) connect: Duration,
+    /// To the answer, and between two reads.
+    pub(crate) read: Duration,
+    /// Between two writes.
+    pub(crate) write: Duration,
+}
+
+/// An endpoint for Pingora; `None` when it must not be spoken to at all.
+pub(crate) fn peer(
+    endpoint: SocketAddr,
+    security: &OriginSecurity,
+    client: Option<&OriginClient>,
+    usage: Usage,
+    times: PeerTimes,
+) -> Option<HttpPeer> {
+    let mut peer = HttpPeer::new(endpoint, false, String::new());
+    let group = match security {
+        OriginSecurity::Plain => 0,
+        OriginSecurity::Broken => return None,
+        OriginSecurity::Tls(tls) => tls.apply(client, &mut peer),
+    };
+    let PeerTimes { connect, mut read, mut write } = times;
+    let kind = match usage {
+        Usage::Http1 => 0,
+        Usage::Http2 => {
+            peer.options.alpn = ALPN::H2;
+            peer.options.max_h2_streams = H2_STREAMS_MAX;
+            1
+        }
+        Usage::Upgrade(answered) => {
+            let hold = if group == 0 { Hold::FirstWrite } else { Hold::EveryWrite };
+            let connector =
+                UpgradeConnector { within: connect, answer_within: read, answered, hold };
+            peer.options.custom_l4 = Some(Arc::new(connector));
+            // The answer to an upgrade ends with its head; the tunnel behind it has no deadline.
+            (read, write) = (UPGRADED_IDLE, UPGRADED_IDLE);
+            2
+        }
+    };
+    peer.group_key = group << 2 | kind;
+    peer.options.connection_timeout = Some(connect);
+    peer.options.read_timeout = Some(read);
+    peer.options.write_timeout = Some(write);
+    peer.options.idle_timeout = Some(ORIGIN_IDLE);
+    Some(peer)
+}
