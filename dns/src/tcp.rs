@@ -2,8 +2,8 @@
 //!
 //! An idle connection owns no buffer. A frame that has begun must end within its time whatever
 //! trickles in, a reader that does not take its answers is cut, and connections are counted in all
-//! and by client (an IPv4 address or an IPv6 /64). When no more may be open, the one that has been idle
-//! for longest makes room.
+//! and by client (an IPv4 address or an IPv6 /64). When no more may be open, the one that was answered
+//! longest ago makes room, and when a client may have no more, its own.
 
 mod connections;
 
@@ -44,9 +44,10 @@ pub const TCP_IDLE_DEFAULT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpLimits {
     /// Connections at once (default 1,000: within the usual limit of 1,024 descriptors). Past it the
-    /// one that idles longest is closed; only when none idles is the new one turned away.
+    /// one that was answered longest ago is closed.
     pub connections_max: usize,
-    /// Connections at once from one IPv4 address or IPv6 /64 (default 50).
+    /// Connections at once from one IPv4 address or IPv6 /64 (default 50). Past it the client's own that
+    /// was answered longest ago is closed.
     pub connections_per_client_max: usize,
     /// How long a connection may wait between queries (default 10 s; RFC 7766, section 6.2.3, wants
     /// "a few seconds").
@@ -101,6 +102,9 @@ pub(crate) async fn listen(
                 },
                 Err(error) => {
                     tracing::debug!(%error, "cannot accept a TCP connection");
+                    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+                        service.connections.make_room();
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -166,7 +170,7 @@ impl Conversation<'_> {
                 biased;
                 // A query that has begun may end; nothing new is begun.
                 () = stopped(&mut stop), if self.input.is_empty() => return End::Closed,
-                () = self.place.given_away(), if self.input.is_empty() => return End::Cut,
+                () = self.place.given_away() => return End::Cut,
                 ready = timeout_at(deadline, self.stream.readable()) => match ready {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return End::Closed,
@@ -177,14 +181,16 @@ impl Conversation<'_> {
             let had = self.input.len();
             match self.stream.try_read_buf(&mut self.input) {
                 Ok(0) => return End::Closed,
-                Ok(_) => self.place.work(),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(_) => return End::Closed,
             }
             let Some(answered) = self.answer_frames(limits).await else { return End::Cut };
+            if answered > 0 {
+                self.place.renew();
+            }
             if self.input.is_empty() {
                 self.input = Vec::new();
-                self.place.rest();
                 deadline = Instant::now() + limits.idle;
             } else if answered > 0 || had == 0 {
                 deadline = Instant::now() + limits.frame;
@@ -216,10 +222,15 @@ impl Conversation<'_> {
     }
 
     async fn flush(&mut self, within: Duration) -> Option<()> {
-        if !self.output.is_empty() {
-            timeout(within, self.stream.write_all(&self.output)).await.ok()?.ok()?;
-            self.output = Vec::new();
+        if self.output.is_empty() {
+            return Some(());
         }
+        tokio::select! {
+            biased;
+            wrote = timeout(within, self.stream.write_all(&self.output)) => wrote.ok()?.ok()?,
+            () = self.place.given_away() => return None,
+        }
+        self.output = Vec::new();
         Some(())
     }
 }

@@ -1,10 +1,11 @@
-//! Which connections are open, by client, and which of them idles longest.
+//! Which connections are open, by client, and which of them has been of no use for longest.
 //!
-//! A full server does not turn newcomers away while somebody idles: whoever holds connections open
-//! and asks nothing must not keep out those who ask (RFC 7766, section 6.2.2, lets a server close
-//! idle connections when it likes).
+//! A full server does not turn newcomers away, and neither does a client's full share: whoever holds
+//! connections open and asks nothing, sends half a query, or does not read its answers must not keep
+//! out those who ask. The connection whose last answer was taken longest ago makes room, of all or of
+//! the client's own (RFC 7766, section 6.2.3, lets a server close connections when it needs to).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,50 +19,73 @@ pub(crate) struct Connections {
     open: Mutex<Open>,
 }
 
+/// Invariant: both maps have the same turns; whose turn is lowest was of use longest ago. Who is told
+/// to go has no turn any more, and does not count.
 #[derive(Debug, Default)]
 struct Open {
-    total: usize,
-    by_client: HashMap<IpAddr, usize>,
-    /// The idle ones by turn: whose turn is lowest idles longest.
-    idle: BTreeMap<u64, Arc<Notify>>,
-    /// Turns of those that were told to go and are not counted any more.
-    leaving: HashSet<u64>,
-    next_turn: u64,
+    clients: BTreeMap<u64, IpAddr>,
+    by_client: HashMap<IpAddr, BTreeMap<u64, Arc<Notify>>>,
+    turn_last: u64,
 }
 
 impl Open {
-    fn turn(&mut self) -> u64 {
-        self.next_turn += 1;
-        self.next_turn
+    fn insert(&mut self, client: IpAddr, notify: Arc<Notify>) -> u64 {
+        self.turn_last += 1;
+        self.clients.insert(self.turn_last, client);
+        self.by_client.entry(client).or_default().insert(self.turn_last, notify);
+        self.turn_last
+    }
+
+    fn remove(&mut self, turn: u64) -> Option<Arc<Notify>> {
+        let client = self.clients.remove(&turn)?;
+        let own = self.by_client.get_mut(&client)?;
+        let notify = own.remove(&turn);
+        if own.is_empty() {
+            self.by_client.remove(&client);
+        }
+        notify
+    }
+
+    /// Tells one to go. `None` when there is none.
+    fn tell(&mut self, turn: Option<u64>) -> Option<()> {
+        self.remove(turn?)?.notify_one();
+        Some(())
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.clients.first_key_value().map(|(turn, _)| *turn)
     }
 }
 
 impl Connections {
-    /// Takes a place for a client, if need be from whoever idles longest. `None` when the client has
-    /// its share, or nobody idles.
+    /// Takes a place for a client, if need be from the one of least use. `None` when nobody may have
+    /// any.
     pub(super) fn enter(self: &Arc<Self>, client: IpAddr, limits: &TcpLimits) -> Option<Place> {
         let client = client_key(client);
         let mut open = self.lock();
-        let mine = open.by_client.get(&client).copied().unwrap_or_default();
-        if mine >= limits.connections_per_client_max {
-            return None;
+        let own = open.by_client.get(&client);
+        if own.map_or(0, BTreeMap::len) >= limits.connections_per_client_max {
+            let oldest = own.and_then(|own| own.first_key_value()).map(|(turn, _)| *turn);
+            open.tell(oldest)?;
+        } else if open.clients.len() >= limits.connections_max {
+            let oldest = open.oldest();
+            open.tell(oldest)?;
         }
-        if open.total >= limits.connections_max {
-            let (turn, longest) = open.idle.pop_first()?;
-            longest.notify_one();
-            open.leaving.insert(turn);
-            open.total = open.total.saturating_sub(1);
-        }
-        open.total += 1;
-        open.by_client.insert(client, mine + 1);
-        let (turn, notify) = (open.turn(), Arc::new(Notify::new()));
-        open.idle.insert(turn, Arc::clone(&notify));
+        let notify = Arc::new(Notify::new());
+        let turn = open.insert(client, Arc::clone(&notify));
         Some(Place { of: Arc::clone(self), client, turn, notify })
+    }
+
+    /// Makes room for others: the system has no descriptor left.
+    pub(super) fn make_room(&self) {
+        let mut open = self.lock();
+        let oldest = open.oldest();
+        let _none_open = open.tell(oldest);
     }
 
     /// How many connections are open.
     pub(crate) fn count(&self) -> usize {
-        self.lock().total
+        self.lock().clients.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -69,7 +93,7 @@ impl Connections {
     }
 }
 
-/// A connection's place, idle at first; given back when dropped.
+/// A connection's place; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     of: Arc<Connections>,
@@ -79,19 +103,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The connection has something to do: it is not idle any more.
-    pub(super) fn work(&self) {
-        self.of.lock().idle.remove(&self.turn);
-    }
-
-    /// The connection has done everything and waits again, behind all others that wait.
-    pub(super) fn rest(&mut self) {
+    /// The connection was of use: it goes behind all others.
+    pub(super) fn renew(&mut self) {
         let mut open = self.of.lock();
-        // Who was told to go while it worked stays told.
-        if !open.leaving.contains(&self.turn) {
-            open.idle.remove(&self.turn);
-            self.turn = open.turn();
-            open.idle.insert(self.turn, Arc::clone(&self.notify));
+        // Who was told to go stays told.
+        if let Some(notify) = open.remove(self.turn) {
+            self.turn = open.insert(self.client, notify);
         }
     }
 
@@ -103,17 +120,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.of.lock();
-        open.idle.remove(&self.turn);
-        if !open.leaving.remove(&self.turn) {
-            open.total = open.total.saturating_sub(1);
-        }
-        match open.by_client.get_mut(&self.client) {
-            Some(mine) if *mine > 1 => *mine -= 1,
-            _ => {
-                open.by_client.remove(&self.client);
-            }
-        }
+        let _told_to_go = self.of.lock().remove(self.turn);
     }
 }
 
@@ -127,3 +134,6 @@ pub(crate) fn client_key(ip: IpAddr) -> IpAddr {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
