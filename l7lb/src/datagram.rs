@@ -12,7 +12,7 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
     sockopt,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -78,10 +78,11 @@ impl Datagrams {
 
     /// Sends a datagram back along its path; `WouldBlock` when the kernel takes none just now.
     pub(crate) fn answer(&self, octets: &[u8], path: Path) -> io::Result<usize> {
-        if !self.any_address {
-            return self.socket.try_send_to(octets, path.client);
+        // The kernel is asked itself: what it does not take at once is lost anyway.
+        if self.any_address {
+            return send_from(&self.socket.as_fd(), octets, path);
         }
-        self.socket.try_io(Interest::WRITABLE, || send_from(&self.socket.as_fd(), octets, path))
+        SockRef::from(&self.socket).send_to(octets, &path.client.into())
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
@@ -108,7 +109,8 @@ impl Flows {
 
     fn send(&self, flow: &Flow, octets: &[u8]) -> io::Result<()> {
         flow.last.store(self.now(), Ordering::Relaxed);
-        match flow.origin.try_send(octets) {
+        // The kernel is asked itself: the runtime knows of a new socket only after its next look.
+        match SockRef::from(&flow.origin).send(octets) {
             Ok(count) => {
                 flow.up.fetch_add(count as u64, Ordering::Relaxed);
                 Ok(())

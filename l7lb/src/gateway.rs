@@ -455,3 +455,6 @@ fn engine(shared: Arc<Shared>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
     engine.server_options = Some(options);
     Arc::new(engine)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 )]
 
 mod balance;
+mod balancer;
 mod client;
 mod drain;
 mod filters;

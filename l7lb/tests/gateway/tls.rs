@@ -20,6 +20,16 @@ async fn connect(
     roots: &[CertificateDer<'static>],
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    secure(TcpStream::connect(address).await?, name, roots, alpn).await
+}
+
+/// The client's side of a handshake.
+pub(crate) async fn secure(
+    socket: TcpStream,
+    name: &str,
+    roots: &[CertificateDer<'static>],
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(root.clone()).unwrap();
@@ -31,7 +41,6 @@ async fn connect(
         .with_root_certificates(store)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let socket = TcpStream::connect(address).await?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, socket).await
 }
