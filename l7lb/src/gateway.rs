@@ -32,8 +32,10 @@ use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::drain::Drain;
 use crate::head::HeadLimits;
+use crate::insight::Insight;
 use crate::ledger::Ledger;
 use crate::listen::{self, Patience, Sockets};
+use crate::meter::RouteMeters;
 use crate::proxy::{KEEPALIVE_S, OriginLimits, Proxy, Shared};
 use crate::random;
 use crate::retry::{Budget, RETRIES_MAX};
@@ -134,6 +136,8 @@ pub struct Config {
     pub ticket_secrets: Option<TicketSecrets>,
     /// Whether responses name the site in `x-nearside-site`.
     pub expose_site: ExposeSite,
+    /// Routes that are counted with series of their own; 0 counts no route.
+    pub route_series_max: usize,
 }
 
 impl Config {
@@ -151,6 +155,7 @@ impl Config {
             proxy_protocol_from: Vec::new(),
             ticket_secrets: None,
             expose_site: ExposeSite::No,
+            route_series_max: 0,
         }
     }
 }
@@ -203,6 +208,7 @@ pub struct Gateway {
     boot_id: u64,
     sequence: AtomicU64,
     loaded: AtomicBool,
+    route_series_max: usize,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -273,6 +279,7 @@ impl Gateway {
             boot_id: random::seed(),
             sequence: AtomicU64::new(0),
             loaded: AtomicBool::new(false),
+            route_series_max: config.route_series_max,
         };
         gateway.reload(objects);
         let every = Duration::from_millis(config.health_interval_ms.max(1));
@@ -288,8 +295,12 @@ impl Gateway {
     /// Compiles new documents and swaps them in; requests under way keep the view they began with.
     /// What could not be used is left out and returned (and logged).
     pub fn reload(&self, objects: &GatewayObjects) -> Vec<Warning> {
-        let (next, warnings) =
-            GatewayView::compile(&objects.for_site(&self.site), &self.view.load());
+        let before = self.view.load_full();
+        let (mut next, warnings) = GatewayView::compile(&objects.for_site(&self.site), &before);
+        if self.route_series_max > 0 {
+            let ids = next.routes.ids();
+            next.meters = RouteMeters::follow(ids, self.route_series_max, &before.meters);
+        }
         for Warning { origin, text } in &warnings {
             tracing::warn!(site = %self.site, %origin, "{text}");
         }
@@ -298,6 +309,12 @@ impl Gateway {
         self.sockets.follow(&next);
         self.loaded.store(true, Ordering::Release);
         warnings
+    }
+
+    /// A handle for looking into it.
+    #[must_use]
+    pub fn insight(&self) -> Insight {
+        Insight { ledger: Arc::clone(&self.ledger), view: Arc::clone(&self.view) }
     }
 
     /// Whether documents are loaded and their endpoints have been checked once.

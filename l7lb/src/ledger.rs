@@ -14,6 +14,7 @@ use model::observe::LoadReport;
 use crate::access_log::{LogSink, Record, rfc3339};
 use crate::clock;
 use crate::head::Fault;
+use crate::meter::Durations;
 use crate::relay::Moved;
 use crate::report::RttTable;
 use crate::stream::{Over, Reason};
@@ -29,6 +30,10 @@ pub(crate) struct Ledger {
     errors: AtomicU64,
     refused: AtomicU64,
     in_flight: AtomicU32,
+    /// Of whole requests.
+    pub(crate) durations: Durations,
+    /// Of what endpoints took to answer.
+    pub(crate) backend_durations: Durations,
     /// By the first digit of the status; 0 is no status.
     by_class: [Counter; 6],
     refusals: Counter,
@@ -59,6 +64,8 @@ impl Ledger {
             errors: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
+            durations: Durations::default(),
+            backend_durations: Durations::default(),
         }
     }
 
@@ -69,7 +76,11 @@ impl Ledger {
     }
 
     /// A request came to its end with this status (0: the client left).
-    pub(crate) fn finished(&self, status: u16) {
+    pub(crate) fn finished(&self, status: u16, duration_us: u64, backend_us: Option<u32>) {
+        self.durations.observe(duration_us);
+        if let Some(backend_us) = backend_us {
+            self.backend_durations.observe(u64::from(backend_us));
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         if status >= 500 {
             self.errors.fetch_add(1, Ordering::Relaxed);

@@ -371,7 +371,12 @@ impl ProxyHttp for Proxy {
             walk.reason = Reason::of_client(error);
         }
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
-        self.shared.ledger.finished(status);
+        let duration = walk.started.elapsed();
+        let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.shared.ledger.finished(status, duration_us, walk.backend_us);
+        if let Some(found) = walk.found {
+            walk.view.meters.observe(found.rule, status, duration);
+        }
         walk.status = status;
         let request = session.req_header();
         let octets = session.body_bytes_sent() as u64;

@@ -134,6 +134,11 @@ impl RouteTable {
         self.https.listeners.of(one) == self.https.listeners.of(other)
     }
 
+    /// The ids of all rules, in the order of their indices.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rules.iter().map(|rule| &rule.id)
+    }
+
     /// A rule by its index.
     pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {
         self.rules.get(index as usize)

@@ -14,6 +14,7 @@ use model::service::BackendRef;
 use crate::backend_tls;
 use crate::endpoint::Endpoint;
 use crate::kept::Kept;
+use crate::meter::RouteMeters;
 use crate::origin_tls::OriginTls;
 use crate::proxy_protocol::ProxyVersion;
 use crate::route::build;
@@ -82,6 +83,8 @@ pub(crate) struct GatewayView {
     pub(crate) certificates: Certificates,
     /// Where to listen, and what is done there.
     pub(crate) places: BTreeMap<Place, Plan>,
+    /// What routes are counted by.
+    pub(crate) meters: RouteMeters,
     /// All endpoints by address.
     pub(crate) endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
     /// What outlives it.
@@ -120,7 +123,8 @@ impl GatewayView {
             (Place::SharedHttps, certificates.plan()),
         ]);
         let kept = Arc::clone(&before.kept);
-        (Self { routes, clusters, certificates, places, endpoints, kept }, warnings)
+        let meters = RouteMeters::default();
+        (Self { routes, clusters, certificates, places, meters, endpoints, kept }, warnings)
     }
 
     /// Endpoints that a UDPRoute sends datagrams to.
