@@ -73,7 +73,7 @@ impl Certificates {
         before: &Self,
         warnings: &mut Vec<Warning>,
     ) -> Self {
-        let secrets = objects.secrets.iter().map(|one| (&one.meta.object, one)).collect();
+        let secrets = objects.secrets.iter().map(|one| (&one.meta.object, &**one)).collect();
         let mut loader = Loader { secrets, before, warnings, loaded: HashMap::new() };
         let mut certificates = Self::default();
         for gateway in &objects.gateways {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use model::gateway::{EndpointSlice, GatewayObjects, PortRef, Service, ServicePort};
+use model::gateway::{EndpointSlice, GatewayObjects, ObjectSet, PortRef, Service, ServicePort};
 use model::name::ObjectRef;
 use model::service::BackendRef;
 
@@ -150,10 +150,12 @@ impl GatewayView {
     }
 }
 
-fn slices_by_service(slices: &[EndpointSlice]) -> HashMap<&ObjectRef, Vec<&EndpointSlice>> {
+fn slices_by_service(
+    slices: &ObjectSet<EndpointSlice>,
+) -> HashMap<&ObjectRef, Vec<&EndpointSlice>> {
     let mut by_service: HashMap<&ObjectRef, Vec<&EndpointSlice>> = HashMap::new();
     for slice in slices {
-        by_service.entry(&slice.service).or_default().push(slice);
+        by_service.entry(&slice.service).or_default().push(&**slice);
     }
     by_service
 }

@@ -5,6 +5,7 @@
 //! what one document says about another is checked in `link`, when all have been read.
 
 mod alias;
+mod api;
 mod base64;
 mod diagnostic;
 mod fields;
@@ -39,6 +40,7 @@ mod zone_file;
 
 use std::sync::Arc;
 
+pub use self::api::{ReadObject, Refused, gateway_object};
 pub use self::diagnostic::{Diagnostic, Severity};
 use self::files::Files;
 use self::objects::Objects;

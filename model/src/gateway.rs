@@ -15,6 +15,7 @@ use crate::name::{ObjectRef, SiteName};
 pub mod filter;
 pub mod ingress;
 pub mod listener;
+pub mod object;
 pub mod route;
 pub mod settings;
 
@@ -27,6 +28,7 @@ pub use listener::{
     IngressClass, LabelExpression, LabelOperator, LabelSelector, Listener, ListenerProtocol,
     ListenerSet, ListenerTls, Namespace, NamespaceFilter, ReferenceGrant, SubjectAltName, TlsMode,
 };
+pub use object::{GATEWAY_GROUP, GatewayObject, Object, ObjectKind, ObjectSet};
 pub use route::{
     BackendTarget, GrpcMatch, GrpcRoute, GrpcRule, HttpMatch, HttpRoute, HttpRule, ParentKind,
     ParentRef, PathMatch, Retry, RouteBackend, StreamRoute, StreamRule, ValueMatch,
@@ -55,70 +57,69 @@ pub struct Meta {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GatewayObjects {
     /// `networking.k8s.io/v1` IngressClass.
-    pub ingress_classes: Vec<IngressClass>,
+    pub ingress_classes: ObjectSet<IngressClass>,
     /// `networking.k8s.io/v1` Ingress.
-    pub ingresses: Vec<Ingress>,
+    pub ingresses: ObjectSet<Ingress>,
     /// `gateway.networking.k8s.io` GatewayClass.
-    pub gateway_classes: Vec<GatewayClass>,
+    pub gateway_classes: ObjectSet<GatewayClass>,
     /// `gateway.networking.k8s.io` Gateway.
-    pub gateways: Vec<Gateway>,
+    pub gateways: ObjectSet<Gateway>,
     /// `gateway.networking.k8s.io` ListenerSet.
-    pub listener_sets: Vec<ListenerSet>,
+    pub listener_sets: ObjectSet<ListenerSet>,
     /// `gateway.networking.k8s.io` HTTPRoute.
-    pub http_routes: Vec<HttpRoute>,
+    pub http_routes: ObjectSet<HttpRoute>,
     /// `gateway.networking.k8s.io` GRPCRoute.
-    pub grpc_routes: Vec<GrpcRoute>,
+    pub grpc_routes: ObjectSet<GrpcRoute>,
     /// `gateway.networking.k8s.io` TLSRoute.
-    pub tls_routes: Vec<StreamRoute>,
+    pub tls_routes: ObjectSet<StreamRoute>,
     /// `gateway.networking.k8s.io` TCPRoute.
-    pub tcp_routes: Vec<StreamRoute>,
+    pub tcp_routes: ObjectSet<StreamRoute>,
     /// `gateway.networking.k8s.io` UDPRoute.
-    pub udp_routes: Vec<StreamRoute>,
+    pub udp_routes: ObjectSet<StreamRoute>,
     /// `gateway.networking.k8s.io` ReferenceGrant.
-    pub reference_grants: Vec<ReferenceGrant>,
+    pub reference_grants: ObjectSet<ReferenceGrant>,
     /// `gateway.networking.k8s.io` BackendTLSPolicy.
-    pub backend_tls_policies: Vec<BackendTlsPolicy>,
+    pub backend_tls_policies: ObjectSet<BackendTlsPolicy>,
     /// `nearside.dev` HttpPolicy.
-    pub http_policies: Vec<HttpPolicy>,
+    pub http_policies: ObjectSet<HttpPolicy>,
     /// `v1` Service.
-    pub services: Vec<Service>,
+    pub services: ObjectSet<Service>,
     /// `discovery.k8s.io/v1` EndpointSlice.
-    pub endpoint_slices: Vec<EndpointSlice>,
+    pub endpoint_slices: ObjectSet<EndpointSlice>,
     /// `v1` Secret.
-    pub secrets: Vec<Secret>,
+    pub secrets: ObjectSet<Secret>,
     /// `v1` ConfigMap.
-    pub config_maps: Vec<ConfigMap>,
+    pub config_maps: ObjectSet<ConfigMap>,
     /// `v1` Namespace.
-    pub namespaces: Vec<Namespace>,
+    pub namespaces: ObjectSet<Namespace>,
 }
 
 impl GatewayObjects {
     /// The objects that belong to `site`: those bound to it and those bound to none.
     #[must_use]
     pub fn for_site(&self, site: &SiteName) -> Self {
-        fn keep<T: Clone>(all: &[T], site: &SiteName, meta: impl Fn(&T) -> &Meta) -> Vec<T> {
-            let mine = |object: &&T| meta(object).site.as_ref().is_none_or(|bound| bound == site);
-            all.iter().filter(mine).cloned().collect()
+        fn keep<T: Object>(all: &ObjectSet<T>, site: &SiteName) -> ObjectSet<T> {
+            all.filtered(|one| one.meta().site.as_ref().is_none_or(|bound| bound == site))
         }
         Self {
-            ingress_classes: keep(&self.ingress_classes, site, |o| &o.meta),
-            ingresses: keep(&self.ingresses, site, |o| &o.meta),
-            gateway_classes: keep(&self.gateway_classes, site, |o| &o.meta),
-            gateways: keep(&self.gateways, site, |o| &o.meta),
-            listener_sets: keep(&self.listener_sets, site, |o| &o.meta),
-            http_routes: keep(&self.http_routes, site, |o| &o.meta),
-            grpc_routes: keep(&self.grpc_routes, site, |o| &o.meta),
-            tls_routes: keep(&self.tls_routes, site, |o| &o.meta),
-            tcp_routes: keep(&self.tcp_routes, site, |o| &o.meta),
-            udp_routes: keep(&self.udp_routes, site, |o| &o.meta),
-            reference_grants: keep(&self.reference_grants, site, |o| &o.meta),
-            backend_tls_policies: keep(&self.backend_tls_policies, site, |o| &o.meta),
-            http_policies: keep(&self.http_policies, site, |o| &o.meta),
-            services: keep(&self.services, site, |o| &o.meta),
-            endpoint_slices: keep(&self.endpoint_slices, site, |o| &o.meta),
-            secrets: keep(&self.secrets, site, |o| &o.meta),
-            config_maps: keep(&self.config_maps, site, |o| &o.meta),
-            namespaces: keep(&self.namespaces, site, |o| &o.meta),
+            ingress_classes: keep(&self.ingress_classes, site),
+            ingresses: keep(&self.ingresses, site),
+            gateway_classes: keep(&self.gateway_classes, site),
+            gateways: keep(&self.gateways, site),
+            listener_sets: keep(&self.listener_sets, site),
+            http_routes: keep(&self.http_routes, site),
+            grpc_routes: keep(&self.grpc_routes, site),
+            tls_routes: keep(&self.tls_routes, site),
+            tcp_routes: keep(&self.tcp_routes, site),
+            udp_routes: keep(&self.udp_routes, site),
+            reference_grants: keep(&self.reference_grants, site),
+            backend_tls_policies: keep(&self.backend_tls_policies, site),
+            http_policies: keep(&self.http_policies, site),
+            services: keep(&self.services, site),
+            endpoint_slices: keep(&self.endpoint_slices, site),
+            secrets: keep(&self.secrets, site),
+            config_maps: keep(&self.config_maps, site),
+            namespaces: keep(&self.namespaces, site),
         }
     }
 }
@@ -170,14 +171,26 @@ pub struct Service {
 }
 
 /// A port of a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServicePort {
     /// Name, which links it to the EndpointSlice's port of the same name.
     pub name: Option<Arc<str>>,
     /// Number.
     pub port: u16,
+    /// TCP or UDP; others are left out.
+    pub transport: Transport,
     /// `appProtocol` (`kubernetes.io/h2c`, `kubernetes.io/ws`, ...).
     pub app_protocol: Option<Arc<str>>,
+}
+
+/// What carries a port's traffic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Connections.
+    #[default]
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// An EndpointSlice.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use model::document::{self, Diagnostic, Documents, SourceFile};
 
 /// Every kind that is read.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 24] = [
     "Zone",
     "Site",
     "GlobalService",
@@ -25,6 +25,18 @@ const KINDS: [&str; 12] = [
     "Service",
     "EndpointSlice",
     "Secret",
+    "IngressClass",
+    "GatewayClass",
+    "ListenerSet",
+    "GRPCRoute",
+    "TLSRoute",
+    "TCPRoute",
+    "UDPRoute",
+    "ReferenceGrant",
+    "BackendTLSPolicy",
+    "HttpPolicy",
+    "ConfigMap",
+    "Namespace",
 ];
 
 fn root() -> PathBuf {

@@ -24,8 +24,8 @@ fn world(policies: Vec<BackendTlsPolicy>) -> GatewayObjects {
     let made = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap();
     let data = [(AUTHORITIES.into(), made.cert.pem().into())].into();
     GatewayObjects {
-        config_maps: vec![ConfigMap { meta: meta("ca", 0), data }],
-        backend_tls_policies: policies,
+        config_maps: [ConfigMap { meta: meta("ca", 0), data }].into(),
+        backend_tls_policies: policies.into(),
         ..GatewayObjects::default()
     }
 }
@@ -34,7 +34,8 @@ fn world(policies: Vec<BackendTlsPolicy>) -> GatewayObjects {
 fn check(objects: &GatewayObjects, app_protocol: Option<&str>) -> String {
     let service = Service { meta: meta("svc", 0), ..Service::default() };
     let app_protocol = app_protocol.map(Arc::from);
-    let port = ServicePort { name: Some("web".into()), port: 443, app_protocol };
+    let port =
+        ServicePort { name: Some("web".into()), port: 443, app_protocol, ..ServicePort::default() };
     match of_port(objects, &service, &port, &Kept::default()) {
         OriginSecurity::Plain => "plain".to_owned(),
         OriginSecurity::Broken => "broken".to_owned(),

@@ -111,13 +111,13 @@ impl World {
 
 fn add_service(objects: &mut GatewayObjects, name: &str, endpoints: &[SocketAddr]) {
     let meta = |name: &str| Meta { object: ObjectRef::new("default", name), ..Meta::default() };
-    objects.services.push(Service {
+    objects.services.insert(Service {
         meta: meta(name),
-        ports: vec![ServicePort { name: None, port: 80, app_protocol: None }],
+        ports: vec![ServicePort { port: 80, ..ServicePort::default() }],
         ..Service::default()
     });
     for (at, address) in endpoints.iter().enumerate() {
-        objects.endpoint_slices.push(EndpointSlice {
+        objects.endpoint_slices.insert(EndpointSlice {
             meta: meta(&format!("{name}-{at}")),
             service: ObjectRef::new("default", name),
             ports: vec![(None, address.port())],

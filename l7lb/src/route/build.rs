@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use model::gateway::{
     Gateway, GatewayObjects, HostPattern, HttpMatch, HttpRoute, HttpRule, HttpSettings, Ingress,
-    IngressBackend, Listener, ListenerProtocol, Meta, NamespaceFilter, ParentRef, PathMatch,
-    PortRef, ValueMatch,
+    IngressBackend, Listener, ListenerProtocol, Meta, NamespaceFilter, ObjectSet, ParentRef,
+    PathMatch, PortRef, ValueMatch,
 };
 use model::name::ObjectRef;
 
@@ -132,7 +132,7 @@ impl HostRoutes {
     }
 }
 
-fn listener_names(gateways: &[Gateway], protocol: &ListenerProtocol) -> ListenerNames {
+fn listener_names(gateways: &ObjectSet<Gateway>, protocol: &ListenerProtocol) -> ListenerNames {
     let mut names = ListenerNames::default();
     let mut next = 0;
     let all = gateways.iter().flat_map(|gateway| &gateway.listeners);
@@ -271,7 +271,7 @@ impl Builder<'_> {
         }
     }
 
-    fn http_route(&mut self, route: &HttpRoute, gateways: &[Gateway], table: &RouteTable) {
+    fn http_route(&mut self, route: &HttpRoute, gateways: &ObjectSet<Gateway>, table: &RouteTable) {
         let attached = self.attachments(route, gateways);
         if attached.is_empty() {
             self.warn(
@@ -310,7 +310,7 @@ impl Builder<'_> {
     fn attachments<'g>(
         &mut self,
         route: &HttpRoute,
-        gateways: &'g [Gateway],
+        gateways: &'g ObjectSet<Gateway>,
     ) -> Vec<(&'g Listener, Option<HostPattern>)> {
         let mut attached: Vec<(&Listener, Option<HostPattern>)> = Vec::new();
         for parent in &route.parents {

@@ -140,7 +140,7 @@ fn the_most_specific_hostname_comes_first() {
     let routes = routes.map(|(name, hosts)| route(name, 0, hosts, vec![rule(vec![prefix("/")])]));
     check(
         &GatewayObjects {
-            gateways: vec![gateway(vec![listener("http", None)])],
+            gateways: [gateway(vec![listener("http", None)])].into(),
             http_routes: routes.into(),
             ..GatewayObjects::default()
         },
@@ -168,8 +168,8 @@ fn exact_beats_prefix_and_longer_prefixes_beat_shorter() {
     let rules = rules.map(|one| rule(vec![one])).into();
     check(
         &GatewayObjects {
-            gateways: vec![gateway(vec![listener("http", None)])],
-            http_routes: vec![route("r", 0, Vec::new(), rules)],
+            gateways: [gateway(vec![listener("http", None)])].into(),
+            http_routes: [route("r", 0, Vec::new(), rules)].into(),
             ..GatewayObjects::default()
         },
         &[
@@ -194,8 +194,8 @@ fn method_then_headers_then_query_then_age_then_name_then_place() {
     };
     let pair = |name: &str, value: &str| (name.into(), ValueMatch::Exact(value.into()));
     let objects = GatewayObjects {
-        gateways: vec![gateway(vec![listener("http", None)])],
-        http_routes: vec![
+        gateways: [gateway(vec![listener("http", None)])].into(),
+        http_routes: [
             route("young", 9, Vec::new(), vec![rule(vec![prefix("/")])]),
             route("b-old", 1, Vec::new(), vec![rule(vec![prefix("/")])]),
             route("a-old", 1, Vec::new(), vec![rule(vec![prefix("/")]), rule(vec![prefix("/")])]),
@@ -210,7 +210,8 @@ fn method_then_headers_then_query_then_age_then_name_then_place() {
                     with(&|m| m.method = Some("POST".into())),
                 ],
             ),
-        ],
+        ]
+        .into(),
         ..GatewayObjects::default()
     };
     let (table, _) = build_table(&objects);
@@ -232,11 +233,12 @@ fn ingress_wildcards_are_one_label_and_default_backends_come_last() {
     with_default.default_backend = Some(backend("svc"));
     check(
         &GatewayObjects {
-            ingresses: vec![
+            ingresses: [
                 ingress("wild", vec![(Some(suffix("a.example")), root())]),
                 ingress("foo", vec![(None, PathMatch::Prefix("/foo".into()))]),
                 with_default,
-            ],
+            ]
+            .into(),
             ..GatewayObjects::default()
         },
         &[
@@ -258,16 +260,14 @@ fn a_more_specific_listener_hides_the_routes_of_the_others() {
     };
     check(
         &GatewayObjects {
-            gateways: vec![gateway(vec![
+            gateways: [gateway(vec![
                 listener("all", None),
                 listener("wild", Some(suffix("example"))),
                 listener("one", Some(exact("a.example"))),
-            ])],
-            http_routes: vec![
-                on("x", "all", vec![]),
-                on("y", "wild", vec![]),
-                on("z", "one", vec![]),
-            ],
+            ])]
+            .into(),
+            http_routes: [on("x", "all", vec![]), on("y", "wild", vec![]), on("z", "one", vec![])]
+                .into(),
             ..GatewayObjects::default()
         },
         &[
@@ -286,8 +286,8 @@ fn hostnames_of_route_and_listener_meet_in_the_narrower_one() {
     let rules = || vec![rule(vec![prefix("/")])];
     let wild = Some(suffix("example"));
     let objects = |listener_host, route_host| GatewayObjects {
-        gateways: vec![gateway(vec![listener("l", listener_host)])],
-        http_routes: vec![route("r", 0, vec![route_host], rules())],
+        gateways: [gateway(vec![listener("l", listener_host)])].into(),
+        http_routes: [route("r", 0, vec![route_host], rules())].into(),
         ..GatewayObjects::default()
     };
     let hit = Some("httproute/ns/r#0");
@@ -318,13 +318,14 @@ fn what_cannot_be_used_is_named_and_the_rest_stays() {
     let mut nowhere = ingress("nowhere", vec![(None, PathMatch::Prefix("/n".into()))]);
     nowhere.paths[0].backend = backend("missing");
     let (table, warnings) = build_table(&GatewayObjects {
-        ingresses: vec![nowhere],
-        gateways: vec![gateway(vec![listener("http", None)])],
-        http_routes: vec![
+        ingresses: [nowhere].into(),
+        gateways: [gateway(vec![listener("http", None)])].into(),
+        http_routes: [
             elsewhere,
             foreign,
             route("good", 0, Vec::new(), vec![rule(vec![prefix("/g")])]),
-        ],
+        ]
+        .into(),
         ..GatewayObjects::default()
     });
     let texts: Vec<&str> = warnings.iter().map(|warning| warning.text.as_str()).collect();
@@ -370,8 +371,8 @@ fn namespaces_and_ports_of_parents_are_kept() {
     let mut other_port = route("p", 0, Vec::new(), vec![rule(vec![prefix("/")])]);
     other_port.parents[0].port = Some(81);
     let mut objects = GatewayObjects {
-        gateways: vec![gateway(vec![listener("http", None)])],
-        http_routes: vec![other_namespace, other_port],
+        gateways: [gateway(vec![listener("http", None)])].into(),
+        http_routes: [other_namespace, other_port].into(),
         ..GatewayObjects::default()
     };
     assert_eq!(ask(&build_table(&objects).0, "GET http://h/", &[]), None);
@@ -454,7 +455,7 @@ proptest! {
             route(&format!("r{at:02}"), age, host.into_iter().collect(), vec![rule(vec![one])])
         };
         let objects = GatewayObjects {
-            gateways: vec![gateway(vec![listener("http", None)])],
+            gateways: [gateway(vec![listener("http", None)])].into(),
             http_routes: rows.iter().enumerate().map(make).collect(),
             ..GatewayObjects::default()
         };

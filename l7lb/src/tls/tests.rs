@@ -46,13 +46,14 @@ fn own(name: &str) -> ObjectRef {
 
 fn world(listeners: Vec<Listener>, secrets: Vec<Secret>) -> GatewayObjects {
     GatewayObjects {
-        gateways: vec![Gateway {
+        gateways: [Gateway {
             meta: meta("ns", "gw"),
             class: "c".into(),
             listeners,
             ..Gateway::default()
-        }],
-        secrets,
+        }]
+        .into(),
+        secrets: secrets.into(),
         ..GatewayObjects::default()
     }
 }
@@ -75,7 +76,7 @@ fn exact_names_beat_wildcards_and_those_the_default() {
         ],
         ["default", "wide", "narrow", "one"].map(secret).into(),
     );
-    objects.ingresses.push(Ingress {
+    objects.ingresses.insert(Ingress {
         meta: meta("ns", "ingress"),
         tls: vec![IngressTls {
             hosts: vec![HostPattern::Exact("x.a.example".into())],

@@ -14,6 +14,7 @@ fn service(name: &str, ports: &[(Option<&str>, u16)]) -> Service {
         name: name.map(Into::into),
         port: *port,
         app_protocol: None,
+        ..ServicePort::default()
     };
     Service { meta: meta(name), ports: ports.iter().map(port).collect(), ..Service::default() }
 }
@@ -61,8 +62,8 @@ fn addresses(list: &[&str]) -> Vec<String> {
 #[test]
 fn ports_meet_by_name_and_slices_are_joined() {
     let objects = GatewayObjects {
-        services: vec![service("a", &[(Some("http"), 80), (Some("admin"), 90)])],
-        endpoint_slices: vec![
+        services: [service("a", &[(Some("http"), 80), (Some("admin"), 90)])].into(),
+        endpoint_slices: [
             slice("a", (Some("http"), 8080), &[("10.0.0.1", State::Ready)]),
             slice(
                 "a",
@@ -70,19 +71,20 @@ fn ports_meet_by_name_and_slices_are_joined() {
                 &[("10.0.0.2", State::Ready), ("10.0.0.1", State::Ready)],
             ),
             slice("b", (Some("http"), 8080), &[("10.0.0.9", State::Ready)]),
-        ],
+        ]
+        .into(),
         ..GatewayObjects::default()
     };
     let expected =
-        [(80, addresses(&["10.0.0.1:8080", "10.0.0.2:8080"]), 2), (90, addresses(&[]), 0)];
+        [(80, addresses(&["10.0.0.2:8080", "10.0.0.1:8080"]), 2), (90, addresses(&[]), 0)];
     assert_eq!(check(&objects), expected);
 }
 
 #[test]
 fn terminating_endpoints_serve_when_no_other_does() {
     let with = |endpoints: &[(&str, State)]| GatewayObjects {
-        services: vec![service("a", &[(None, 80)])],
-        endpoint_slices: vec![slice("a", (None, 8080), endpoints)],
+        services: [service("a", &[(None, 80)])].into(),
+        endpoint_slices: [slice("a", (None, 8080), endpoints)].into(),
         ..GatewayObjects::default()
     };
     let leaving = ("10.0.0.1", State::Leaving);
@@ -96,11 +98,12 @@ fn terminating_endpoints_serve_when_no_other_does() {
 #[test]
 fn endpoints_keep_their_counters_over_a_reload() {
     let objects = GatewayObjects {
-        services: vec![service("a", &[(None, 80)]), service("b", &[(None, 80)])],
-        endpoint_slices: vec![
+        services: [service("a", &[(None, 80)]), service("b", &[(None, 80)])].into(),
+        endpoint_slices: [
             slice("a", (None, 8080), &[("10.0.0.1", State::Ready)]),
             slice("b", (None, 8080), &[("10.0.0.1", State::Ready)]),
-        ],
+        ]
+        .into(),
         ..GatewayObjects::default()
     };
     let (first, _) = GatewayView::compile(&objects, &GatewayView::default());

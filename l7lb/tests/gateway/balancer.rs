@@ -52,7 +52,7 @@ async fn a_header_comes_before_tls() {
     let origin = Origin::start("one").await;
     let mut objects = hello(&[origin.address]);
     let (one, der) = secret("one", &["a.example"]);
-    objects.secrets.push(one);
+    objects.secrets.insert(one);
     objects.ingresses[0].tls = vec![ingress_tls(vec![exact("a.example")], "one")];
     let https = vec!["127.0.0.1:0".parse().unwrap()];
     let world = start(behind(Config { https, ..config() }, &["127.0.0.1/32"]), &objects);

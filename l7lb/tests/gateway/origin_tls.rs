@@ -64,9 +64,9 @@ fn world(endpoint: SocketAddr, trust: &Authority, names: Vec<SubjectAltName>) ->
     let mut objects = routed(&[], vec![rule("/", "safe", vec![])]);
     add_service(&mut objects, "safe", &[endpoint]);
     let data = [("ca.crt".into(), trust.pem().into())].into();
-    objects.config_maps.push(ConfigMap { meta: meta("ca"), data });
+    objects.config_maps.insert(ConfigMap { meta: meta("ca"), data });
     let object = |name| ObjectRef::new("default", name);
-    objects.backend_tls_policies.push(BackendTlsPolicy {
+    objects.backend_tls_policies.insert(BackendTlsPolicy {
         meta: meta("policy"),
         targets: vec![(Reference::new("", "Service", object("safe")), None)],
         authorities: vec![Reference::new("", "ConfigMap", object("ca"))],
@@ -156,7 +156,7 @@ async fn the_gateway_shows_its_certificate_to_backends_that_ask() {
     assert_eq!(get(anonymous.http, "a", "/").await.status, 502);
     let (chain, key) = issue(&clients, &[dns("gateway.example.com")]);
     let (chain, key) = (chain.pem(), key.serialize_pem());
-    objects.secrets.push(Secret::tls(meta("shown"), chain.as_bytes(), key.as_bytes()));
+    objects.secrets.insert(Secret::tls(meta("shown"), chain.as_bytes(), key.as_bytes()));
     let shown = Reference::new("", "Secret", ObjectRef::new("default", "shown"));
     objects.gateways[0].client_certificate = Some(shown);
     let known = start(config(), &objects);

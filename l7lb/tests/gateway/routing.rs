@@ -36,10 +36,10 @@ async fn hosts_and_paths_choose_the_service() {
     add_service(&mut objects, "one", &[one.address]);
     add_service(&mut objects, "two", &[two.address]);
     let root = || PathMatch::Prefix("/".into());
-    objects.ingresses.push(ingress("a", Some(exact("a.example")), root(), "one"));
-    objects.ingresses.push(ingress("b", Some(suffix("b.example")), root(), "two"));
+    objects.ingresses.insert(ingress("a", Some(exact("a.example")), root(), "one"));
+    objects.ingresses.insert(ingress("b", Some(suffix("b.example")), root(), "two"));
     let deep = PathMatch::Prefix("/deep".into());
-    objects.ingresses.push(ingress("c", Some(exact("a.example")), deep, "two"));
+    objects.ingresses.insert(ingress("c", Some(exact("a.example")), deep, "two"));
     let world = start(config(), &objects);
     let name = async |host, path| get(world.http, host, path).await.first_line().to_owned();
     assert_eq!(name("a.example", "/").await, "one");
@@ -89,8 +89,8 @@ async fn filters_change_what_the_origin_and_the_client_see() {
             }],
         ),
     ];
-    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
-    objects.http_routes.push(route("r", vec![exact("a.example")], rules));
+    objects.gateways.insert(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
+    objects.http_routes.insert(route("r", vec![exact("a.example")], rules));
     let world = start(config(), &objects);
     let mut client = Http1::connect(world.http).await;
     let request =
@@ -122,8 +122,8 @@ async fn weights_divide_requests() {
     let mut never = rule("/", "two", vec![]).backends.remove(0);
     never.weight = 0;
     split.backends.push(never);
-    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
-    objects.http_routes.push(route("r", vec![], vec![split]));
+    objects.gateways.insert(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
+    objects.http_routes.insert(route("r", vec![], vec![split]));
     let world = start(config(), &objects);
     let mut client = Http1::connect(world.http).await;
     for _ in 0..400 {
@@ -141,12 +141,12 @@ async fn each_way_to_have_no_answer_has_its_status_and_code() {
     add_service(&mut objects, "dead", &["127.0.0.1:1".parse().unwrap()]);
     for (name, service) in [("a", "empty"), ("b", "dead"), ("c", "missing")] {
         let path = PathMatch::Prefix(format!("/{service}").into());
-        objects.ingresses.push(ingress(name, None, path, service));
+        objects.ingresses.insert(ingress(name, None, path, service));
     }
     let mut none = rule("/none", "empty", vec![]);
     none.backends.clear();
-    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
-    objects.http_routes.push(route("r", vec![], vec![none, rule("/bad", "missing", vec![])]));
+    objects.gateways.insert(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
+    objects.http_routes.insert(route("r", vec![], vec![none, rule("/bad", "missing", vec![])]));
     let world = start(config(), &objects);
     for (path, body) in [
         ("/empty", "503 no-endpoints\n"),

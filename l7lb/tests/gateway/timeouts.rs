@@ -18,8 +18,8 @@ fn timed(endpoints: &[SocketAddr], request_ms: Option<u32>, backend_ms: Option<u
     let mut hasty = rule("/", "one", vec![]);
     hasty.request_timeout_ms = request_ms;
     hasty.backend_timeout_ms = backend_ms;
-    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
-    objects.http_routes.push(route("r", vec![], vec![hasty]));
+    objects.gateways.insert(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
+    objects.http_routes.insert(route("r", vec![], vec![hasty]));
     start(config(), &objects)
 }
 

@@ -88,7 +88,7 @@ async fn http_2_is_chosen_by_alpn() {
     let origin = Origin::start("one").await;
     let mut objects = hello(&[origin.address]);
     let (one, der) = secret("one", &["a.example"]);
-    objects.secrets.push(one);
+    objects.secrets.insert(one);
     objects.ingresses[0].tls = vec![ingress_tls(vec![exact("a.example")], "one")];
     let (world, https) = start_tls(&objects);
     let stream = connect(https, "a.example", &[der], &["h2", "http/1.1"]).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_new_secret_is_served_to_the_next_client_and_cuts_nobody() {
     let mut objects = hello(&[origin.address]);
     let (old, old_der) = secret("one", &["a.example"]);
     let (new, new_der) = secret("one", &["a.example"]);
-    objects.secrets.push(old);
+    objects.secrets.insert(old);
     objects.ingresses[0].tls = vec![ingress_tls(vec![exact("a.example")], "one")];
     let (world, https) = start_tls(&objects);
     let roots = [old_der.clone(), new_der.clone()];
@@ -116,7 +116,7 @@ async fn a_new_secret_is_served_to_the_next_client_and_cuts_nobody() {
     assert_eq!(served(&stream), old_der);
     let mut before = Http1::over(stream);
     assert_eq!(before.get("a.example", "/").await.unwrap().status, 200);
-    objects.secrets = vec![new];
+    objects.secrets = [new].into();
     assert_eq!(world.gateway.reload(&objects), []);
     let stream = connect(https, "a.example", &roots, &[]).await.unwrap();
     assert_eq!(served(&stream), new_der);

@@ -79,7 +79,7 @@ pub(crate) fn start(config: Config, objects: &GatewayObjects) -> World {
 pub(crate) fn hello(endpoints: &[SocketAddr]) -> GatewayObjects {
     let mut objects = GatewayObjects::default();
     add_service(&mut objects, "hello", endpoints);
-    objects.ingresses.push(ingress("hello", None, PathMatch::Prefix("/".into()), "hello"));
+    objects.ingresses.insert(ingress("hello", None, PathMatch::Prefix("/".into()), "hello"));
     objects
 }
 
@@ -95,13 +95,18 @@ pub(crate) fn meta(name: &str) -> Meta {
 
 /// A Service of port 80 with one EndpointSlice per endpoint (they have ports of their own).
 pub(crate) fn add_service(objects: &mut GatewayObjects, name: &str, endpoints: &[SocketAddr]) {
-    objects.services.push(Service {
+    objects.services.insert(Service {
         meta: meta(name),
-        ports: vec![ServicePort { name: None, port: 80, app_protocol: None }],
+        ports: vec![ServicePort {
+            name: None,
+            port: 80,
+            app_protocol: None,
+            ..ServicePort::default()
+        }],
         ..Service::default()
     });
     for (at, address) in endpoints.iter().enumerate() {
-        objects.endpoint_slices.push(EndpointSlice {
+        objects.endpoint_slices.insert(EndpointSlice {
             meta: meta(&format!("{name}-{at}")),
             service: ObjectRef::new("default", name),
             ports: vec![(None, address.port())],
@@ -194,8 +199,8 @@ pub(crate) fn routed(services: &[(&str, SocketAddr)], rules: Vec<HttpRule>) -> G
     for (name, endpoint) in services {
         add_service(&mut objects, name, &[*endpoint]);
     }
-    objects.gateways.push(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
-    objects.http_routes.push(route("r", vec![], rules));
+    objects.gateways.insert(gateway(vec![listener("http", ListenerProtocol::Http, None)]));
+    objects.http_routes.insert(route("r", vec![], rules));
     objects
 }
 

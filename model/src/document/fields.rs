@@ -132,8 +132,11 @@ impl<'n, 't> Fields<'n, 't> {
         found.into_iter().map(|(key, entry)| (key, &entry.value)).collect()
     }
 
-    /// Reports every field nobody asked for.
+    /// Reports every field nobody asked for, unless the schema is somebody else's to hold.
     pub(super) fn finish(self, report: &mut Report) {
+        if report.is_lenient() {
+            return;
+        }
         for entry in self.entries {
             let is_ignored = || self.ignored.iter().any(|keys| keys.contains(&&*entry.key));
             if self.known.iter().any(|key| *key == entry.key) || is_ignored() {

@@ -8,7 +8,7 @@ use super::object::Kind;
 use super::report::{Report, Span, Spanned};
 use super::tree::Node;
 use super::{slug, value};
-use crate::gateway::{Meta, SITE_LABEL};
+use crate::gateway::{Meta, ObjectKind, SITE_LABEL};
 use crate::name::{ObjectRef, SiteName};
 
 /// `metadata.namespace` when it is absent, as in Kubernetes.
@@ -24,20 +24,27 @@ pub(super) struct Head {
     pub(super) whole: Span,
     pub(super) labels: BTreeMap<Arc<str>, Arc<str>>,
     pub(super) site: Option<Spanned<SiteName>>,
+    pub(super) annotations: Vec<(Arc<str>, Spanned<Arc<str>>)>,
     pub(super) created_s: i64,
+    pub(super) generation: i64,
     pub(super) origin: Arc<str>,
     /// Whether the object could be named, if only with a name that is refused.
     pub(super) is_named: bool,
 }
 
 impl Head {
+    /// An annotation's text with its place.
+    pub(super) fn annotation(&self, key: &str) -> Option<&Spanned<Arc<str>>> {
+        self.annotations.iter().find(|(known, _)| &**known == key).map(|(_, value)| value)
+    }
+
     /// The part of it that gateway objects keep.
     pub(super) fn meta(&self) -> Meta {
         Meta {
             object: self.object.clone(),
             site: self.site.as_ref().map(|site| site.value.clone()),
             created_s: self.created_s,
-            generation: 0,
+            generation: self.generation,
             origin: Arc::clone(&self.origin),
         }
     }
@@ -45,12 +52,10 @@ impl Head {
 
 /// Fields an API server sets, and others that nothing here goes by.
 const IGNORED: &[&str] = &[
-    "annotations",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
     "finalizers",
     "generateName",
-    "generation",
     "managedFields",
     "ownerReferences",
     "resourceVersion",
@@ -76,7 +81,9 @@ pub(super) fn read(
         whole,
         labels: BTreeMap::new(),
         site: None,
+        annotations: Vec::new(),
         created_s: 0,
+        generation: 0,
         origin: format!("{path}:{}", whole.line).into(),
         is_named: false,
     };
@@ -87,6 +94,11 @@ pub(super) fn read(
     let namespace = read_namespace(kind, &mut fields, report);
     let labels = fields.optional("labels", report, read_labels).unwrap_or_default();
     let created_s = fields.optional("creationTimestamp", report, value::timestamp_s);
+    let generation = fields.optional("generation", report, value::whole(0..=i64::MAX as u64));
+    let annotations = fields.take("annotations");
+    if let Some(entry) = annotations.filter(|_| has_annotations(kind)) {
+        head.annotations = read_annotations(&entry.value, report);
+    }
     fields.finish(report);
     head.span = name.as_ref().map_or(whole, |name| name.span);
     head.is_named = name.is_some() && namespace.is_some();
@@ -95,6 +107,7 @@ pub(super) fn read(
     head.site = read_site(&labels, report);
     head.labels = labels.into_iter().map(|(key, value)| (key, value.value)).collect();
     head.created_s = created_s.unwrap_or(0);
+    head.generation = generation.unwrap_or(0);
     head
 }
 
@@ -176,6 +189,28 @@ fn read_labels(node: &Node<'_>, report: &mut Report) -> Option<Vec<Label>> {
         Some((Arc::from(key.value), Spanned { value, span: node.span }))
     })
 }
+
+/// Whether annotations of this kind mean something here. Others are not even looked at: the largest
+/// of them (`last-applied-configuration`) is as large as the object.
+fn has_annotations(kind: Kind) -> bool {
+    use ObjectKind::{Ingress, IngressClass, Service};
+    matches!(kind, Kind::Gateway(Ingress | IngressClass | Service))
+}
+
+/// Annotations; what is no text is reported and left out.
+fn read_annotations(node: &Node<'_>, report: &mut Report) -> Vec<(Arc<str>, Spanned<Arc<str>>)> {
+    let all = fields::map(node, report, |key, node, report| {
+        if key.value == LAST_APPLIED {
+            return None;
+        }
+        let value = value::shared(node, report)?;
+        Some((Arc::from(key.value), Spanned { value, span: key.span }))
+    });
+    all.unwrap_or_default()
+}
+
+/// What `kubectl apply` keeps of the object it was given.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 fn is_label_value(text: &str) -> bool {
     let octets = text.as_bytes();

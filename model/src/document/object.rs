@@ -6,6 +6,7 @@ use super::fields::{self, Fields};
 use super::report::{Report, Spanned};
 use super::suggest;
 use super::tree::{Node, Value};
+use crate::gateway::ObjectKind;
 
 /// The group and version of Nearside's own kinds.
 pub(super) const NEARSIDE: &str = "nearside.dev/v1alpha1";
@@ -19,12 +20,8 @@ pub(super) enum Kind {
     TrafficPolicy,
     LocaleMap,
     GuardPolicy,
-    Ingress,
-    Gateway,
-    HttpRoute,
-    Service,
-    EndpointSlice,
-    Secret,
+    /// A gateway's object.
+    Gateway(ObjectKind),
 }
 
 /// An apiVersion and one of its kinds.
@@ -37,14 +34,51 @@ const KINDS: &[Row] = &[
     (NEARSIDE, "TrafficPolicy", Kind::TrafficPolicy),
     (NEARSIDE, "LocaleMap", Kind::LocaleMap),
     (NEARSIDE, "GuardPolicy", Kind::GuardPolicy),
-    ("networking.k8s.io/v1", "Ingress", Kind::Ingress),
-    ("gateway.networking.k8s.io/v1", "Gateway", Kind::Gateway),
-    ("gateway.networking.k8s.io/v1beta1", "Gateway", Kind::Gateway),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute", Kind::HttpRoute),
-    ("gateway.networking.k8s.io/v1beta1", "HTTPRoute", Kind::HttpRoute),
-    ("v1", "Service", Kind::Service),
-    ("discovery.k8s.io/v1", "EndpointSlice", Kind::EndpointSlice),
-    ("v1", "Secret", Kind::Secret),
+    ("networking.k8s.io/v1", "IngressClass", Kind::Gateway(ObjectKind::IngressClass)),
+    ("networking.k8s.io/v1", "Ingress", Kind::Gateway(ObjectKind::Ingress)),
+    ("gateway.networking.k8s.io/v1", "GatewayClass", Kind::Gateway(ObjectKind::GatewayClass)),
+    ("gateway.networking.k8s.io/v1beta1", "GatewayClass", Kind::Gateway(ObjectKind::GatewayClass)),
+    ("gateway.networking.k8s.io/v1", "Gateway", Kind::Gateway(ObjectKind::Gateway)),
+    ("gateway.networking.k8s.io/v1beta1", "Gateway", Kind::Gateway(ObjectKind::Gateway)),
+    ("gateway.networking.k8s.io/v1", "ListenerSet", Kind::Gateway(ObjectKind::ListenerSet)),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute", Kind::Gateway(ObjectKind::HttpRoute)),
+    ("gateway.networking.k8s.io/v1beta1", "HTTPRoute", Kind::Gateway(ObjectKind::HttpRoute)),
+    ("gateway.networking.k8s.io/v1", "GRPCRoute", Kind::Gateway(ObjectKind::GrpcRoute)),
+    ("gateway.networking.k8s.io/v1alpha2", "GRPCRoute", Kind::Gateway(ObjectKind::GrpcRoute)),
+    ("gateway.networking.k8s.io/v1", "TLSRoute", Kind::Gateway(ObjectKind::TlsRoute)),
+    ("gateway.networking.k8s.io/v1alpha3", "TLSRoute", Kind::Gateway(ObjectKind::TlsRoute)),
+    ("gateway.networking.k8s.io/v1alpha2", "TLSRoute", Kind::Gateway(ObjectKind::TlsRoute)),
+    ("gateway.networking.k8s.io/v1", "TCPRoute", Kind::Gateway(ObjectKind::TcpRoute)),
+    ("gateway.networking.k8s.io/v1alpha2", "TCPRoute", Kind::Gateway(ObjectKind::TcpRoute)),
+    ("gateway.networking.k8s.io/v1", "UDPRoute", Kind::Gateway(ObjectKind::UdpRoute)),
+    ("gateway.networking.k8s.io/v1alpha2", "UDPRoute", Kind::Gateway(ObjectKind::UdpRoute)),
+    ("gateway.networking.k8s.io/v1", "ReferenceGrant", Kind::Gateway(ObjectKind::ReferenceGrant)),
+    (
+        "gateway.networking.k8s.io/v1beta1",
+        "ReferenceGrant",
+        Kind::Gateway(ObjectKind::ReferenceGrant),
+    ),
+    (
+        "gateway.networking.k8s.io/v1alpha2",
+        "ReferenceGrant",
+        Kind::Gateway(ObjectKind::ReferenceGrant),
+    ),
+    (
+        "gateway.networking.k8s.io/v1",
+        "BackendTLSPolicy",
+        Kind::Gateway(ObjectKind::BackendTlsPolicy),
+    ),
+    (
+        "gateway.networking.k8s.io/v1alpha3",
+        "BackendTLSPolicy",
+        Kind::Gateway(ObjectKind::BackendTlsPolicy),
+    ),
+    (NEARSIDE, "HttpPolicy", Kind::Gateway(ObjectKind::HttpPolicy)),
+    ("v1", "Service", Kind::Gateway(ObjectKind::Service)),
+    ("discovery.k8s.io/v1", "EndpointSlice", Kind::Gateway(ObjectKind::EndpointSlice)),
+    ("v1", "Secret", Kind::Gateway(ObjectKind::Secret)),
+    ("v1", "ConfigMap", Kind::Gateway(ObjectKind::ConfigMap)),
+    ("v1", "Namespace", Kind::Gateway(ObjectKind::Namespace)),
 ];
 
 /// Kinds that go along with ours in the directories people have; nothing reads them yet.
@@ -52,11 +86,9 @@ const IGNORED: &[(&str, &[&str])] = &[
     (
         "v1",
         &[
-            "ConfigMap",
             "Endpoints",
             "Event",
             "LimitRange",
-            "Namespace",
             "Node",
             "PersistentVolume",
             "PersistentVolumeClaim",
@@ -72,31 +104,12 @@ const IGNORED: &[(&str, &[&str])] = &[
     ("autoscaling/v1", &["HorizontalPodAutoscaler"]),
     ("autoscaling/v2", &["HorizontalPodAutoscaler"]),
     ("policy/v1", &["PodDisruptionBudget"]),
-    ("networking.k8s.io/v1", &["IngressClass", "NetworkPolicy"]),
+    ("networking.k8s.io/v1", &["NetworkPolicy"]),
     ("rbac.authorization.k8s.io/v1", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
     ("apiextensions.k8s.io/v1", &["CustomResourceDefinition"]),
     ("coordination.k8s.io/v1", &["Lease"]),
     ("storage.k8s.io/v1", &["StorageClass"]),
     ("scheduling.k8s.io/v1", &["PriorityClass"]),
-    (
-        "gateway.networking.k8s.io/v1",
-        &[
-            "BackendTLSPolicy",
-            "GRPCRoute",
-            "GatewayClass",
-            "ListenerSet",
-            "ReferenceGrant",
-            "TCPRoute",
-            "TLSRoute",
-            "UDPRoute",
-        ],
-    ),
-    ("gateway.networking.k8s.io/v1beta1", &["GatewayClass", "ReferenceGrant"]),
-    (
-        "gateway.networking.k8s.io/v1alpha2",
-        &["GRPCRoute", "ReferenceGrant", "TCPRoute", "TLSRoute", "UDPRoute"],
-    ),
-    ("gateway.networking.k8s.io/v1alpha3", &["BackendTLSPolicy", "TLSRoute"]),
     (NEARSIDE, &["Function"]),
 ];
 
@@ -108,7 +121,10 @@ impl Kind {
 
     /// Whether its objects have no namespace.
     pub(super) fn is_cluster_scoped(self) -> bool {
-        matches!(self, Self::Zone | Self::Site)
+        match self {
+            Self::Gateway(kind) => kind.is_cluster_scoped(),
+            _ => matches!(self, Self::Zone | Self::Site),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Objects {
     fn add_object(
         &mut self,
         kind: Kind,
-        head: Head,
+        mut head: Head,
         mut fields: Fields<'_, '_>,
         report: &mut Report,
     ) {
@@ -111,43 +111,17 @@ impl Objects {
                 keep(&mut self.locale_maps, head, locale_map::read(&mut fields, report));
             }
             Kind::GuardPolicy => keep(&mut self.guards, head, guard::read(&mut fields, report)),
-            Kind::Ingress
-            | Kind::Gateway
-            | Kind::HttpRoute
-            | Kind::Service
-            | Kind::EndpointSlice
-            | Kind::Secret => self.add_upstream(kind, head, &mut fields, report),
+            Kind::Gateway(kind) => {
+                let site = head.site.take();
+                let read =
+                    upstream::read(kind, &Head { site: site.clone(), ..head }, &mut fields, report);
+                if let Some(object) = read {
+                    self.gateway.put(object);
+                }
+                self.bound_sites.extend(site);
+            }
         }
         fields.finish(report);
-    }
-
-    fn add_upstream(
-        &mut self,
-        kind: Kind,
-        mut head: Head,
-        fields: &mut Fields<'_, '_>,
-        report: &mut Report,
-    ) {
-        let all = &mut self.gateway;
-        match kind {
-            Kind::Ingress => all.ingresses.extend(upstream::ingress::read(&head, fields, report)),
-            Kind::Gateway => all.gateways.extend(upstream::gateway::read(&head, fields, report)),
-            Kind::HttpRoute => {
-                all.http_routes.extend(upstream::http_route::read(&head, fields, report));
-            }
-            Kind::Service => all.services.extend(upstream::service::read(&head, fields, report)),
-            Kind::EndpointSlice => {
-                all.endpoint_slices.extend(upstream::endpoint_slice::read(&head, fields, report));
-            }
-            Kind::Secret => all.secrets.extend(upstream::secret::read(&head, fields, report)),
-            Kind::Zone
-            | Kind::Site
-            | Kind::GlobalService
-            | Kind::TrafficPolicy
-            | Kind::LocaleMap
-            | Kind::GuardPolicy => {}
-        }
-        self.bound_sites.extend(head.site.take());
     }
 }
 

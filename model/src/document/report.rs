@@ -50,6 +50,8 @@ pub(super) struct Report {
     errors: usize,
     warnings: usize,
     lost: BTreeSet<Lost>,
+    /// Whether fields that nobody asked for are taken: the API server has its own schema.
+    is_lenient: bool,
 }
 
 impl Report {
@@ -57,6 +59,21 @@ impl Report {
     pub(super) fn new(files: &[SourceFile]) -> Self {
         let paths = files.iter().map(|file| Arc::clone(&file.path)).collect();
         Self { paths, ..Self::default() }
+    }
+
+    /// An empty report about an object of an API server, which may have fields of a newer schema.
+    pub(super) fn lenient() -> Self {
+        Self { is_lenient: true, ..Self::default() }
+    }
+
+    /// Whether unknown fields are taken.
+    pub(super) fn is_lenient(&self) -> bool {
+        self.is_lenient
+    }
+
+    /// The findings by severity, each with its place, message and help.
+    pub(super) fn into_findings(self) -> impl Iterator<Item = (Severity, Span, String, String)> {
+        self.findings.into_iter().map(|one| (one.severity, one.span, one.message, one.help))
     }
 
     /// A place as helps name it, `path:line`.

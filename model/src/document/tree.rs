@@ -54,11 +54,6 @@ impl Node<'_> {
         matches!(&self.value, Value::Scalar(scalar) if scalar.plain && null(&scalar.text))
     }
 
-    /// Whether this is a scalar of these characters.
-    pub(super) fn is_text(&self, text: &str) -> bool {
-        matches!(&self.value, Value::Scalar(scalar) if scalar.text == text)
-    }
-
     /// What the node is, for messages.
     pub(super) fn describe(&self) -> String {
         match &self.value {

@@ -99,6 +99,13 @@ pub(super) fn whole<T: TryFrom<u64>>(
     }
 }
 
+/// A whole number within a range, for lists of them.
+pub(super) fn whole_again<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl FnMut(&Node<'_>, &mut Report) -> Option<T> {
+    move |node, report| whole(range.clone())(node, report)
+}
+
 /// A port number.
 pub(super) fn port(node: &Node<'_>, report: &mut Report) -> Option<u16> {
     whole(1..=65535)(node, report)

@@ -8,7 +8,7 @@ use crate::document::head::is_namespace;
 use crate::document::object::Kind;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::suggest;
-use crate::gateway::{Service, ServicePort};
+use crate::gateway::{ObjectKind, ObjectSet, Service, ServicePort};
 use crate::name::ObjectRef;
 use crate::site::{Site, SiteId};
 
@@ -30,10 +30,14 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(declared: &'a Declared, sites: &'a [Site], services: &'a [Service]) -> Self {
+    pub(super) fn new(
+        declared: &'a Declared,
+        sites: &'a [Site],
+        services: &'a ObjectSet<Service>,
+    ) -> Self {
         let ids = (0_u16..).map(SiteId);
         let site_ids = sites.iter().map(|site| site.name.as_str()).zip(ids).collect();
-        let services = services.iter().map(|service| (&service.meta.object, service)).collect();
+        let services = services.iter().map(|service| (&service.meta.object, &**service)).collect();
         Self { declared, sites, site_ids, services, helped: Cell::new(0) }
     }
 
@@ -125,11 +129,11 @@ impl<'a> Names<'a> {
         }
         match self.services.get(&object.value) {
             None => {
-                self.warn_unless_declared(Kind::Service, &object.value, object.span, report);
+                let kind = Kind::Gateway(ObjectKind::Service);
+                self.warn_unless_declared(kind, &object.value, object.span, report);
             }
             Some(service) if service.ports.iter().all(|known| known.port != port.value) => {
-                let message =
-                    format!("the Service `{}` has no TCP port {}", object.value, port.value);
+                let message = format!("the Service `{}` has no port {}", object.value, port.value);
                 report.warn(port.span, message, help_ports(service));
             }
             Some(_) => {}

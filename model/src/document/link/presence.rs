@@ -8,7 +8,7 @@ use super::hostname::Hostnames;
 use super::names::Names;
 use crate::document::report::{Report, Span, Spanned};
 use crate::document::service::TargetSpec;
-use crate::gateway::{Endpoint, EndpointSlice};
+use crate::gateway::{Endpoint, EndpointSlice, ObjectSet};
 use crate::name::{DnsName, ObjectRef};
 use crate::service::{BackendRef, SITE_ENDPOINTS_MAX, SiteEndpoints};
 use crate::site::{Alias, Site, SiteId};
@@ -18,7 +18,7 @@ use crate::site::{Alias, Site, SiteId};
 pub(super) struct Slices<'s>(HashMap<&'s ObjectRef, Vec<&'s EndpointSlice>>);
 
 impl<'s> Slices<'s> {
-    pub(super) fn new(slices: &'s [EndpointSlice]) -> Self {
+    pub(super) fn new(slices: &'s ObjectSet<EndpointSlice>) -> Self {
         let mut by_service: HashMap<&ObjectRef, Vec<&EndpointSlice>> = HashMap::new();
         for slice in slices {
             by_service.entry(&slice.service).or_default().push(slice);

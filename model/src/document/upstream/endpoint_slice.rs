@@ -24,7 +24,7 @@ const ADDRESS_TYPES: &[(&str, AddressType)] =
     &[("IPv4", AddressType::Ip4), ("IPv6", AddressType::Ip6), ("FQDN", AddressType::Name)];
 
 /// Reads the document; `None` also for slices that are taken but of no use, with a warning.
-pub(in crate::document) fn read(
+pub(super) fn read(
     head: &Head,
     document: &mut Fields<'_, '_>,
     report: &mut Report,
@@ -53,7 +53,7 @@ pub(in crate::document) fn read(
 
 type SlicePort = (Option<Arc<str>>, u16);
 
-/// A TCP port; `Some(None)` for the others.
+/// A TCP or UDP port; `Some(None)` for the others.
 fn read_port(node: &Node<'_>, report: &mut Report) -> Option<Option<SlicePort>> {
     let mut fields = Fields::open("a port", node, report)?;
     fields.ignore(&["appProtocol"]);
@@ -61,7 +61,8 @@ fn read_port(node: &Node<'_>, report: &mut Report) -> Option<Option<SlicePort>> 
     let port = fields.optional("port", report, value::port);
     let protocol = fields.optional("protocol", report, value::choice(super::service::PROTOCOLS));
     fields.finish(report);
-    Some(port.filter(|_| protocol.unwrap_or(true)).map(|port| (name, port)))
+    let is_used = protocol.is_none_or(|protocol| protocol.is_some());
+    Some(port.filter(|_| is_used).map(|port| (name, port)))
 }
 
 fn read_endpoint(
@@ -70,7 +71,7 @@ fn read_endpoint(
     report: &mut Report,
 ) -> Option<Endpoint> {
     let mut fields = Fields::open("an endpoint", node, report)?;
-    fields.ignore(&["deprecatedTopology", "hints", "hostname", "targetRef"]);
+    fields.ignore(&["deprecatedTopology", "hostname", "targetRef"]);
     let addresses = fields.required("addresses", report, |node, report| {
         fields::list(node, report, |node, report| {
             let ip = value::host_ip(node, report)?;
@@ -90,6 +91,7 @@ fn read_endpoint(
         })
     });
     let conditions = fields.optional("conditions", report, read_conditions).unwrap_or_default();
+    let hints = fields.optional("hints", report, read_hints).unwrap_or_default();
     let zone = fields.optional("zone", report, value::shared);
     let node_name = fields.optional("nodeName", report, value::shared);
     fields.finish(report);
@@ -110,9 +112,29 @@ fn read_endpoint(
         terminating: conditions.terminating.unwrap_or(false),
         zone,
         node: node_name,
-        for_zones: Vec::new(),
-        for_nodes: Vec::new(),
+        for_zones: hints.zones,
+        for_nodes: hints.nodes,
     })
+}
+
+#[derive(Debug, Default)]
+struct Hints {
+    zones: Vec<Arc<str>>,
+    nodes: Vec<Arc<str>>,
+}
+
+fn read_hints(node: &Node<'_>, report: &mut Report) -> Option<Hints> {
+    let mut fields = Fields::open("`hints`", node, report)?;
+    let name = |node: &Node<'_>, report: &mut Report| {
+        let mut fields = Fields::open("a hint", node, report)?;
+        let name = fields.required("name", report, value::filled);
+        fields.finish(report);
+        name
+    };
+    let zones = fields.list("forZones", report, name);
+    let nodes = fields.list("forNodes", report, name);
+    fields.finish(report);
+    Some(Hints { zones, nodes })
 }
 
 #[derive(Debug, Default)]

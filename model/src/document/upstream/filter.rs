@@ -1,14 +1,17 @@
-//! Filters of an HTTPRoute.
+//! Filters of an HTTPRoute or GRPCRoute, of its rules and its backends.
+
+pub(super) mod cors;
+mod mirror;
 
 use std::sync::Arc;
 
 use super::path;
-use crate::document::fields::{self, Fields};
+use crate::document::fields::Fields;
 use crate::document::report::Report;
 use crate::document::suggest;
 use crate::document::tree::Node;
 use crate::document::value;
-use crate::gateway::{HeaderEdit, HostPattern, HttpFilter, PathRewrite};
+use crate::gateway::{HeaderEdit, HostPattern, HttpFilter, PathRewrite, ValueMatch};
 
 /// Gateway API's limits on each list of a header filter, and on the filters of a rule.
 const HEADERS_MAX: usize = 16;
@@ -20,6 +23,9 @@ enum Kind {
     ResponseHeaders,
     Redirect,
     Rewrite,
+    Mirror,
+    Cors,
+    Extension,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -27,11 +33,15 @@ const KINDS: &[(&str, Kind)] = &[
     ("ResponseHeaderModifier", Kind::ResponseHeaders),
     ("RequestRedirect", Kind::Redirect),
     ("URLRewrite", Kind::Rewrite),
+    ("RequestMirror", Kind::Mirror),
+    ("CORS", Kind::Cors),
+    ("ExtensionRef", Kind::Extension),
 ];
-const UNSUPPORTED: &[&str] = &["RequestMirror", "ExtensionRef", "CORS", "ExternalAuth"];
+/// Of upstream's experimental channel.
+const UNSUPPORTED: &[&str] = &["ExternalAuth"];
 
 /// Reads one filter.
-pub(super) fn read(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
+fn read(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
     let mut fields = Fields::open("a filter", node, report)?;
     let kind = fields.required("type", report, read_kind);
     let Some(kind) = kind else {
@@ -52,6 +62,11 @@ pub(super) fn read(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
             .map(HttpFilter::ModifyResponseHeaders),
         Kind::Redirect => fields.required("requestRedirect", report, read_redirect),
         Kind::Rewrite => fields.required("urlRewrite", report, read_rewrite),
+        Kind::Mirror => fields
+            .required("requestMirror", report, |node, report| mirror::read(namespace, node, report))
+            .map(HttpFilter::Mirror),
+        Kind::Cors => fields.required("cors", report, cors::read).map(HttpFilter::Cors),
+        Kind::Extension => fields.required("extensionRef", report, read_extension),
     };
     fields.finish(report);
     filter
@@ -72,6 +87,16 @@ fn read_kind(node: &Node<'_>, report: &mut Report) -> Option<Kind> {
         report.error(node.span, format!("unknown filter `{found}`"), help);
     }
     None
+}
+
+/// What it names is in the route's own namespace.
+fn read_extension(node: &Node<'_>, report: &mut Report) -> Option<HttpFilter> {
+    let mut fields = Fields::open("`extensionRef`", node, report)?;
+    let group = fields.required("group", report, value::shared);
+    let kind = fields.required("kind", report, value::filled);
+    let name = fields.required("name", report, value::filled);
+    fields.finish(report);
+    Some(HttpFilter::Extension { group: group?, kind: kind?, name: name? })
 }
 
 fn read_header_edit(node: &Node<'_>, report: &mut Report) -> Option<HeaderEdit> {
@@ -111,6 +136,12 @@ pub(super) fn header_name(node: &Node<'_>, report: &mut Report) -> Option<Arc<st
         return None;
     }
     Some(name.to_ascii_lowercase().into())
+}
+
+/// A header's or cookie's name, in the case it was written in.
+pub(super) fn header_name_as_written(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    header_name(node, report)?;
+    value::shared(node, report)
 }
 
 /// Whether text is an RFC 9110 token.
@@ -204,10 +235,14 @@ fn read_replacement(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
     }
 }
 
-/// A list of filters.
-pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<HttpFilter> {
-    let filters =
-        fields.list("filters", report, |node, report| Some((read(node, report)?, node.span)));
+/// Takes the filters of a rule or a backend.
+pub(super) fn read_all(
+    fields: &mut Fields<'_, '_>,
+    namespace: &str,
+    report: &mut Report,
+) -> Vec<HttpFilter> {
+    let filters = fields
+        .list("filters", report, |node, report| Some((read(namespace, node, report)?, node.span)));
     if filters.len() > FILTERS_MAX {
         report.error(
             filters[FILTERS_MAX].1,
@@ -227,10 +262,13 @@ pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<
             "remove the RequestRedirect or the URLRewrite, or put them into two rules",
         );
     }
+    let repeatable = |filter: &HttpFilter| {
+        matches!(filter, HttpFilter::Mirror(_) | HttpFilter::Extension { .. })
+    };
     for (at, (filter, span)) in filters.iter().enumerate() {
         let same =
             |other: &HttpFilter| std::mem::discriminant(other) == std::mem::discriminant(filter);
-        if filters[..at].iter().any(|(earlier, _)| same(earlier)) {
+        if !repeatable(filter) && filters[..at].iter().any(|(earlier, _)| same(earlier)) {
             report.error(
                 *span,
                 "a rule has each kind of filter once",
@@ -241,23 +279,17 @@ pub(super) fn read_all(fields: &mut Fields<'_, '_>, report: &mut Report) -> Vec<
     filters.into_iter().map(|(filter, _)| filter).collect()
 }
 
-/// A match on a name with an exact value, as headers and query parameters have it.
-pub(super) fn read_exact_match(
+/// A match on a name, as headers and query parameters have it.
+pub(super) fn read_value_match(
     node: &Node<'_>,
     report: &mut Report,
     name: impl FnOnce(&Node<'_>, &mut Report) -> Option<Arc<str>>,
-) -> Option<(Arc<str>, Arc<str>)> {
+) -> Option<(Arc<str>, ValueMatch)> {
+    const KINDS: &[(&str, bool)] = &[("Exact", false), ("RegularExpression", true)];
     let mut fields = Fields::open("a match", node, report)?;
-    let kind = fields.optional("type", report, fields::named);
+    let is_regex = fields.optional("type", report, value::choice(KINDS)).unwrap_or(false);
     let name = fields.required("name", report, name);
     let value = fields.required("value", report, header_value);
     fields.finish(report);
-    if let Some(kind) = kind
-        && &*kind.value != "Exact"
-    {
-        let message = format!("a match of type `{}` is not supported", kind.value);
-        report.error(kind.span, message, "write `type: Exact`, or leave `type` out");
-        return None;
-    }
-    Some((name?, value?))
+    Some((name?, if is_regex { ValueMatch::Regex(value?) } else { ValueMatch::Exact(value?) }))
 }

@@ -1,197 +1,169 @@
-//! `gateway.networking.k8s.io/v1` Gateway: its HTTP and HTTPS listeners.
+//! `gateway.networking.k8s.io/v1` Gateway.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::{TargetRef, open_spec};
+use super::{TargetRef, listener, open_spec, read_full_ref, read_secret_ref, selector};
 use crate::document::fields::{self, Fields};
 use crate::document::head::Head;
-use crate::document::report::{Report, Spanned};
+use crate::document::report::Report;
 use crate::document::tree::Node;
 use crate::document::value;
-use crate::gateway::{
-    Gateway, Listener, ListenerProtocol, ListenerTls, NamespaceFilter, Reference, TlsMode,
-};
+use crate::gateway::{ClientValidation, Gateway, NamespaceFilter, Reference};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Http,
-    Https,
-    Other,
-}
-
-const PROTOCOLS: &[(&str, Protocol)] = &[
-    ("HTTP", Protocol::Http),
-    ("HTTPS", Protocol::Https),
-    ("TLS", Protocol::Other),
-    ("TCP", Protocol::Other),
-    ("UDP", Protocol::Other),
-];
+/// Upstream's limits.
+const ADDRESSES_MAX: usize = 16;
+const AUTHORITIES_MAX: usize = 16;
 
 /// Reads the document.
-pub(in crate::document) fn read(
+pub(super) fn read(
     head: &Head,
     document: &mut Fields<'_, '_>,
     report: &mut Report,
 ) -> Option<Gateway> {
     let namespace = &*head.object.namespace;
     let mut spec = open_spec("`spec` of the Gateway", document, report)?;
-    spec.ignore(&["infrastructure"]);
-    spec.ignore_with_warning(
-        &["addresses", "allowedListeners", "backendTLS", "defaultScope", "tls"],
-        report,
-    );
+    spec.ignore_with_warning(&["defaultScope"], report);
     let class = spec.required("gatewayClassName", report, value::filled);
-    let listeners = spec.required("listeners", report, |node, report| {
-        fields::list(node, report, |node, report| {
-            Some(Spanned { value: read_listener(namespace, node, report)?, span: node.span })
-        })
+    let listeners = spec
+        .required("listeners", report, |node, report| listener::read_all(namespace, node, report));
+    let addresses = spec.optional("addresses", report, |node, report| {
+        let all = fields::list(node, report, read_address)?;
+        super::check_count(all.len(), ADDRESSES_MAX, "addresses", node, report);
+        Some(all)
     });
+    let parameters = spec.optional("infrastructure", report, |node, report| {
+        read_infrastructure(namespace, node, report)
+    });
+    let allowed_listeners = spec.optional("allowedListeners", report, read_allowed_listeners);
+    let tls = spec.optional("tls", report, |node, report| read_tls(namespace, node, report));
     spec.finish(report);
-    let served: Vec<_> = listeners?
-        .into_iter()
-        .filter_map(|listener| Some(Spanned { value: listener.value?, span: listener.span }))
-        .collect();
-    let mut seen = HashSet::with_capacity(served.len());
-    for listener in &served {
-        let name = &listener.value.name;
-        if !seen.insert(name) {
-            report.error(
-                listener.span,
-                format!("the listener `{name}` is given twice"),
-                "give each listener a name of its own",
-            );
-        }
-    }
-    let listeners = served.into_iter().map(|listener| listener.value).collect();
-    Some(Gateway { meta: head.meta(), class: class?, listeners, ..Gateway::default() })
+    let tls = tls.unwrap_or_default();
+    Some(Gateway {
+        meta: head.meta(),
+        class: class?,
+        listeners: listeners?,
+        addresses: addresses.unwrap_or_default(),
+        parameters: parameters.flatten(),
+        allowed_listeners: allowed_listeners.flatten(),
+        client_validation: tls.default,
+        client_validation_by_port: tls.by_port,
+        client_certificate: tls.client_certificate,
+    })
 }
 
-/// `Some(None)` for listeners of protocols that are not served.
-fn read_listener(
+type Address = (Arc<str>, Option<Arc<str>>);
+
+/// An address; its value may be left open, so that the gateway chooses one of the type.
+fn read_address(node: &Node<'_>, report: &mut Report) -> Option<Address> {
+    let mut fields = Fields::open("an address", node, report)?;
+    let kind = fields.optional("type", report, value::filled);
+    let address = fields.optional("value", report, value::shared).filter(|text| !text.is_empty());
+    fields.finish(report);
+    Some((kind.unwrap_or_else(|| "IPAddress".into()), address))
+}
+
+/// Gives `parametersRef`. The labels and annotations are for machinery that is made for a Gateway,
+/// and nothing is made here.
+fn read_infrastructure(
     namespace: &str,
     node: &Node<'_>,
     report: &mut Report,
-) -> Option<Option<Listener>> {
-    let mut fields = Fields::open("a listener", node, report)?;
-    let name = fields.required("name", report, value::filled);
-    let port = fields.required("port", report, value::port);
-    let protocol = fields.required("protocol", report, fields::spanned(value::choice(PROTOCOLS)));
-    let hostname = fields.optional("hostname", report, value::host_pattern);
-    let tls = fields.optional("tls", report, |node, report| read_tls(namespace, node, report));
-    let all_namespaces = fields.optional("allowedRoutes", report, read_allowed).unwrap_or(false);
+) -> Option<Option<Reference>> {
+    let mut fields = Fields::open("`infrastructure`", node, report)?;
+    fields.ignore(&["annotations", "labels"]);
+    let parameters = fields
+        .optional("parametersRef", report, |node, report| read_full_ref(namespace, node, report));
     fields.finish(report);
-    let protocol = protocol?;
-    let served = match protocol.value {
-        Protocol::Http => ListenerProtocol::Http,
-        Protocol::Https => ListenerProtocol::Https,
-        Protocol::Other => {
-            let help = "only HTTP and HTTPS are served";
-            report.warn(protocol.span, "a listener of this protocol is ignored", help);
-            return Some(None);
-        }
-    };
-    let terminates = tls.as_ref().is_none_or(|tls| tls.terminates);
-    if !terminates {
-        report.warn(node.span, "a listener that passes TLS through is ignored", "use `Terminate`");
-        return Some(None);
-    }
-    let given = tls.as_ref().is_some_and(|tls| tls.given > 0);
-    if served == ListenerProtocol::Https && !given {
-        let help = "add `tls: {certificateRefs: [{name: ...}]}` with the name of a Secret";
-        report.error(node.span, "an HTTPS listener needs a certificate", help);
-    }
-    let certificates = tls.map(|tls| tls.certificates).unwrap_or_default();
-    Some(Some(Listener {
-        name: name?,
-        port: port?,
-        hostname,
-        tls: (served == ListenerProtocol::Https).then(|| ListenerTls {
-            mode: TlsMode::Terminate,
-            certificates,
-            ..ListenerTls::default()
-        }),
-        protocol: served,
-        namespaces: if all_namespaces { NamespaceFilter::All } else { NamespaceFilter::Same },
-        kinds: Vec::new(),
-    }))
+    Some(parameters)
 }
 
+fn read_allowed_listeners(node: &Node<'_>, report: &mut Report) -> Option<Option<NamespaceFilter>> {
+    let mut fields = Fields::open("`allowedListeners`", node, report)?;
+    let namespaces = fields.optional("namespaces", report, selector::read_namespaces);
+    fields.finish(report);
+    Some(namespaces)
+}
+
+#[derive(Debug, Default)]
 struct Tls {
-    terminates: bool,
-    /// How many references there are, right or wrong.
-    given: usize,
-    certificates: Vec<Reference>,
+    default: Option<ClientValidation>,
+    by_port: Vec<(u16, Option<ClientValidation>)>,
+    client_certificate: Option<Reference>,
 }
 
 fn read_tls(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Tls> {
-    const MODES: &[(&str, bool)] = &[("Terminate", true), ("Passthrough", false)];
-    let mut fields = Fields::open("`tls`", node, report)?;
-    fields.ignore_with_warning(&["frontendValidation", "options"], report);
-    let terminates = fields.optional("mode", report, value::choice(MODES)).unwrap_or(true);
-    let mut given = 0;
-    let certificates = fields.list("certificateRefs", report, |node, report| {
-        given += 1;
-        let mut fields = Fields::open("a certificate", node, report)?;
-        let target = TargetRef::read(&mut fields, namespace, report);
+    let mut fields = Fields::open("`tls` of the Gateway", node, report)?;
+    let mut tls = Tls::default();
+    fields.optional("frontend", report, |node, report| {
+        let mut fields = Fields::open("`frontend`", node, report)?;
+        tls.default = fields
+            .required("default", report, |node, report| {
+                read_validation_holder(namespace, node, report)
+            })
+            .flatten();
+        tls.by_port = fields
+            .list("perPort", report, |node, report| read_port_validation(namespace, node, report));
         fields.finish(report);
-        let target = target?;
-        if !target.is("", "Secret") {
-            report.error(
-                node.span,
-                "a certificate is a Secret of the core group",
-                "remove `group`, and `kind` or write `kind: Secret`",
-            );
-            return None;
-        }
-        Some(Reference::new("", "Secret", target.object))
+        Some(())
+    });
+    fields.optional("backend", report, |node, report| {
+        let mut fields = Fields::open("`backend`", node, report)?;
+        tls.client_certificate = fields.optional("clientCertificateRef", report, |node, report| {
+            read_secret_ref(namespace, node, report)
+        });
+        fields.finish(report);
+        Some(())
     });
     fields.finish(report);
-    Some(Tls { terminates, given, certificates })
+    Some(tls)
 }
 
-/// Whether routes of every namespace may attach.
-fn read_allowed(node: &Node<'_>, report: &mut Report) -> Option<bool> {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum From {
-        All,
-        Own,
-        Other,
-    }
-    const FROM: &[(&str, From)] = &[
-        ("All", From::All),
-        ("Same", From::Own),
-        ("Selector", From::Other),
-        ("None", From::Other),
-    ];
-    let mut fields = Fields::open("`allowedRoutes`", node, report)?;
-    fields.optional("kinds", report, read_route_kinds);
-    let from = fields.optional("namespaces", report, |node, report| {
-        let mut fields = Fields::open("`namespaces`", node, report)?;
-        fields.ignore(&["selector"]);
-        let from = fields.optional("from", report, fields::spanned(value::choice(FROM)));
-        fields.finish(report);
-        from
-    });
+type PortValidation = (u16, Option<ClientValidation>);
+
+fn read_port_validation(
+    namespace: &str,
+    node: &Node<'_>,
+    report: &mut Report,
+) -> Option<PortValidation> {
+    let mut fields = Fields::open("a port", node, report)?;
+    let port = fields.required("port", report, value::port);
+    let validation = fields
+        .required("tls", report, |node, report| read_validation_holder(namespace, node, report));
     fields.finish(report);
-    if let Some(Spanned { value: From::Other, span }) = from {
-        let help = "only routes of the Gateway's own namespace attach";
-        report.warn(span, "this way to choose namespaces is not supported yet", help);
-    }
-    Some(from.is_some_and(|from| from.value == From::All))
+    Some((port?, validation?))
 }
 
-/// HTTPRoutes are what attaches here: a list that leaves them out would be broken by them.
-fn read_route_kinds(node: &Node<'_>, report: &mut Report) -> Option<()> {
-    let kinds = fields::list(node, report, |node, report| {
-        let mut fields = Fields::open("a kind", node, report)?;
-        let group = fields.optional("group", report, value::shared);
-        let kind = fields.required("kind", report, value::filled);
-        fields.finish(report);
-        Some((group, kind?))
-    })?;
-    if !kinds.iter().any(|(_, kind)| &**kind == "HTTPRoute") {
-        let help = "only HTTPRoutes are read, and they attach all the same";
-        report.warn(node.span, "these kinds of routes are not supported yet", help);
-    }
-    Some(())
+/// A mapping whose only field is `validation`.
+fn read_validation_holder(
+    namespace: &str,
+    node: &Node<'_>,
+    report: &mut Report,
+) -> Option<Option<ClientValidation>> {
+    let mut fields = Fields::open("TLS towards clients", node, report)?;
+    let validation = fields
+        .optional("validation", report, |node, report| read_validation(namespace, node, report));
+    fields.finish(report);
+    Some(validation)
+}
+
+fn read_validation(
+    namespace: &str,
+    node: &Node<'_>,
+    report: &mut Report,
+) -> Option<ClientValidation> {
+    const MODES: &[(&str, bool)] = &[("AllowValidOnly", false), ("AllowInsecureFallback", true)];
+    let mut fields = Fields::open("`validation`", node, report)?;
+    let authorities = fields.required("caCertificateRefs", report, |node, report| {
+        let all = fields::list(node, report, |node, report| {
+            let mut fields = Fields::open("an authority", node, report)?;
+            let target = TargetRef::read(&mut fields, namespace, report);
+            fields.finish(report);
+            Some(target?.or("", "ConfigMap"))
+        })?;
+        super::check_count(all.len(), AUTHORITIES_MAX, "authorities", node, report);
+        Some(all)
+    });
+    let mode = fields.optional("mode", report, value::choice(MODES));
+    fields.finish(report);
+    Some(ClientValidation { authorities: authorities?, insecure_fallback: mode.unwrap_or(false) })
 }

@@ -1,5 +1,8 @@
 //! `networking.k8s.io/v1` Ingress.
 
+mod annotation;
+pub(super) mod class;
+
 use super::open_spec;
 use super::path::{self, PathKind};
 use crate::document::fields::{self, Fields};
@@ -19,37 +22,55 @@ const PATH_TYPES: &[(&str, PathKind)] = &[
 ];
 
 /// Reads the document.
-pub(in crate::document) fn read(
+pub(super) fn read(
     head: &Head,
     document: &mut Fields<'_, '_>,
     report: &mut Report,
 ) -> Option<Ingress> {
     let namespace = &*head.object.namespace;
+    let paths = if annotation::uses_regex(head) { Paths::Expressions } else { Paths::Plain };
     let mut spec = open_spec("`spec` of the Ingress", document, report)?;
     let class = spec.optional("ingressClassName", report, value::filled);
     let default_backend = spec
         .optional("defaultBackend", report, |node, report| read_backend(namespace, node, report))
         .flatten();
     let tls = spec.list("tls", report, |node, report| read_tls(namespace, node, report));
-    let rules = spec.list("rules", report, |node, report| read_rule(namespace, node, report));
+    let rules =
+        spec.list("rules", report, |node, report| read_rule((namespace, paths), node, report));
     spec.finish(report);
-    Some(Ingress {
+    let mut ingress = Ingress {
         meta: head.meta(),
         class,
         default_backend,
         tls: tls.into_iter().flatten().collect(),
         paths: rules.into_iter().flatten().collect(),
         ..Ingress::default()
-    })
+    };
+    annotation::apply(&mut ingress, head, report);
+    Some(ingress)
 }
 
-fn read_rule(namespace: &str, node: &Node<'_>, report: &mut Report) -> Option<Vec<IngressPath>> {
+/// What paths are in one Ingress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    Plain,
+    /// ingress-nginx: an expression that the path begins with, whatever the case.
+    Expressions,
+}
+
+type Context<'n> = (&'n str, Paths);
+
+fn read_rule(
+    context: Context<'_>,
+    node: &Node<'_>,
+    report: &mut Report,
+) -> Option<Vec<IngressPath>> {
     let mut fields = Fields::open("a rule", node, report)?;
     let host = fields.optional("host", report, read_host);
     let paths = fields.optional("http", report, |node, report| {
         let mut fields = Fields::open("`http`", node, report)?;
         let paths = fields.required("paths", report, |node, report| {
-            fields::list(node, report, |node, report| read_path(namespace, node, report))
+            fields::list(node, report, |node, report| read_path(context, node, report))
         });
         fields.finish(report);
         paths
@@ -72,20 +93,24 @@ type PathAndBackend = (PathMatch, IngressBackend);
 
 /// `Some(None)` when the backend is not a Service.
 fn read_path(
-    namespace: &str,
+    (namespace, paths): Context<'_>,
     node: &Node<'_>,
     report: &mut Report,
 ) -> Option<Option<PathAndBackend>> {
     let mut fields = Fields::open("a path", node, report)?;
     let kind = fields.required("pathType", report, value::choice(PATH_TYPES));
     let path = match fields.take("path") {
-        Some(entry) => path::read(&entry.value, report),
+        Some(entry) if paths == Paths::Plain => path::read(&entry.value, report),
+        Some(entry) => path::read_regex(&entry.value, report),
         None => Some("/".into()),
     };
     let backend =
         fields.required("backend", report, |node, report| read_backend(namespace, node, report));
     fields.finish(report);
-    let path = path::to_match(kind?, &path?);
+    let path = match paths {
+        Paths::Plain => path::to_match(kind?, &path?),
+        Paths::Expressions => PathMatch::Regex(format!("(?i:{}).*", path?).into()),
+    };
     Some(backend?.map(|backend| (path, backend)))
 }
 

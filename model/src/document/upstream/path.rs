@@ -15,6 +15,7 @@ const PATH_OCTETS_MAX: usize = 1024;
 pub(super) enum PathKind {
     Exact,
     Prefix,
+    Regex,
 }
 
 /// Reads a path to match.
@@ -26,6 +27,17 @@ pub(super) fn read(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
         return None;
     }
     Some(path.into())
+}
+
+/// Reads a regular expression; whoever compiles it says what is wrong with it.
+pub(super) fn read_regex(node: &Node<'_>, report: &mut Report) -> Option<Arc<str>> {
+    let found = value::text(node, report)?;
+    if found.len() > PATH_OCTETS_MAX {
+        let message = format!("this expression is longer than {PATH_OCTETS_MAX} octets");
+        report.error(node.span, message, "split it into several matches");
+        return None;
+    }
+    Some(found.into())
 }
 
 /// Both upstreams refuse these, because a client cannot be matched reliably against them.
@@ -53,6 +65,7 @@ fn refusal(path: &str) -> Option<&'static str> {
 pub(super) fn to_match(kind: PathKind, path: &Arc<str>) -> PathMatch {
     match kind {
         PathKind::Exact => PathMatch::Exact(Arc::clone(path)),
+        PathKind::Regex => PathMatch::Regex(Arc::clone(path)),
         PathKind::Prefix => match path.strip_suffix('/') {
             None | Some("") => PathMatch::Prefix(Arc::clone(path)),
             Some(shorter) => PathMatch::Prefix(shorter.into()),

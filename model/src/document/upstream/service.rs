@@ -1,4 +1,4 @@
-//! `v1` Service: its TCP ports.
+//! `v1` Service: its ports, and how near its endpoints should be.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::{Node, ScalarKind, Value};
 use crate::document::value;
-use crate::gateway::{Service, ServicePort};
+use crate::gateway::{Service, ServicePort, Transport};
 
 /// Reads the document.
-pub(in crate::document) fn read(
+pub(super) fn read(
     head: &Head,
     document: &mut Fields<'_, '_>,
     report: &mut Report,
@@ -32,10 +32,10 @@ pub(in crate::document) fn read(
         "publishNotReadyAddresses",
         "selector",
         "sessionAffinityConfig",
-        "trafficDistribution",
-        "type",
     ]);
-    spec.ignore_with_warning(&["externalName"], report);
+    let kind = spec.optional("type", report, value::shared);
+    let name = spec.optional("externalName", report, value::shared);
+    let distribution = spec.optional("trafficDistribution", report, value::shared);
     let affinity = spec.take("sessionAffinity");
     if let Some(entry) = affinity
         && value::text(&entry.value, report).is_some_and(|found| found != "None")
@@ -43,20 +43,34 @@ pub(in crate::document) fn read(
         let message = "`sessionAffinity` is not supported yet and is ignored";
         report.warn(entry.key_span, message, "requests of one client may go to several endpoints");
     }
-    let policy = spec.take("internalTrafficPolicy");
-    if let Some(entry) = policy
-        && value::text(&entry.value, report).is_some_and(|found| found != "Cluster")
-    {
-        let message = "`internalTrafficPolicy` is not supported yet and is ignored";
-        report.warn(entry.key_span, message, "endpoints on every node are used");
-    }
+    const POLICIES: &[(&str, bool)] = &[("Cluster", false), ("Local", true)];
+    let is_local = spec.optional("internalTrafficPolicy", report, value::choice(POLICIES));
     let ports = spec.list("ports", report, read_port);
     spec.finish(report);
-    let ports: Vec<ServicePort> = ports.into_iter().flatten().collect();
-    Some(Service { meta: head.meta(), ports, ..Service::default() })
+    let named = |key: &str| head.annotation(key).map(|text| Arc::clone(&text.value));
+    let topology_keys = named(TOPOLOGY_KEYS).map(|text| split(&text)).unwrap_or_default();
+    Some(Service {
+        meta: head.meta(),
+        ports: ports.into_iter().flatten().collect(),
+        external_name: name.filter(|_| kind.as_deref() == Some("ExternalName")),
+        is_local: is_local.unwrap_or(false),
+        distribution: distribution.or_else(|| named(TOPOLOGY_MODE)),
+        topology_keys,
+    })
 }
 
-/// A TCP port; `Some(None)` for the others, which a layer-7 gateway has no use for.
+/// The annotation before `trafficDistribution` (Kubernetes 1.27), and that of SuperEdge and OpenYurt.
+const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
+const TOPOLOGY_KEYS: &str = "topologyKeys";
+
+/// Keys with commas between, or a JSON list of them.
+fn split(text: &str) -> Vec<Arc<str>> {
+    let plain = |part: &str| part.trim().trim_matches(['[', ']', '"']).trim().to_owned();
+    let parts = text.split(',').map(plain).filter(|part| !part.is_empty());
+    parts.map(Into::into).collect()
+}
+
+/// A TCP or UDP port; `Some(None)` for the others, which a gateway has no use for.
 fn read_port(node: &Node<'_>, report: &mut Report) -> Option<Option<ServicePort>> {
     let mut fields = Fields::open("a port", node, report)?;
     fields.ignore(&["nodePort"]);
@@ -67,12 +81,14 @@ fn read_port(node: &Node<'_>, report: &mut Report) -> Option<Option<ServicePort>
     // The slices say where the pods listen; `targetPort` is checked and left to them.
     fields.optional("targetPort", report, read_port_or_name);
     fields.finish(report);
-    let port = ServicePort { name, port: port?, app_protocol };
-    Some(protocol.unwrap_or(true).then_some(port))
+    let port = port?;
+    let transport = protocol.unwrap_or(Some(Transport::Tcp));
+    Some(transport.map(|transport| ServicePort { name, port, transport, app_protocol }))
 }
 
-/// Whether the protocol is TCP.
-pub(super) const PROTOCOLS: &[(&str, bool)] = &[("TCP", true), ("UDP", false), ("SCTP", false)];
+/// Protocols of ports; of SCTP there is no use.
+pub(super) const PROTOCOLS: &[(&str, Option<Transport>)] =
+    &[("TCP", Some(Transport::Tcp)), ("UDP", Some(Transport::Udp)), ("SCTP", None)];
 
 fn read_port_or_name(node: &Node<'_>, report: &mut Report) -> Option<()> {
     match &node.value {
