@@ -69,9 +69,26 @@ impl Account {
             run: Duration::from_nanos(run_ns),
             user: of_ticks(user_ticks),
             system: of_ticks(system_ticks),
-            rss_kib: rss_kib(&status).unwrap_or(0),
+            rss_kib: kib(&status, "VmRSS:").unwrap_or(0),
         })
     }
+}
+
+/// The most memory a process held resident since its start or [`forget_peak`], KiB.
+///
+/// # Errors
+/// The process is gone.
+pub fn peak_rss_kib(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kib(&status, "VmHWM:").ok_or_else(|| anyhow::anyhow!("`/proc/{pid}/status` tells no peak"))
+}
+
+/// Lets the peak begin anew (proc(5), `clear_refs`).
+///
+/// # Errors
+/// The process is gone or another user's.
+pub fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }
 
 /// Fields 14 and 15 of proc(5)'s stat; the name before them may hold spaces and parentheses.
@@ -85,8 +102,8 @@ fn of_ticks(ticks: u64) -> Duration {
     Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / ticks_per_second()))
 }
 
-fn rss_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn kib(status: &str, key: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 

@@ -243,5 +243,54 @@ pub fn first_address(message: &[u8], template: &Template) -> Option<IpAddr> {
     }
 }
 
+/// The client subnet that an answer holds for, and its scope (RFC 7871, section 7.2.1); `None` when
+/// the answer says nothing of clients or cannot be read.
+pub fn scope_of(message: &[u8]) -> Option<(Subnet, u8)> {
+    let count = |at: usize| message.get(at..at + 2).map(|two| u16::from_be_bytes([two[0], two[1]]));
+    let mut at = HEADER_OCTETS;
+    for _ in 0..count(4)? {
+        at = name_end(message, at)? + 4;
+    }
+    for _ in 0..count(6)?.checked_add(count(8)?)?.checked_add(count(10)?)? {
+        at = name_end(message, at)?;
+        let data = at + 10;
+        let end = data + usize::from(count(at + 8)?);
+        if count(at)? == 41 {
+            return subnet_among(message.get(data..end)?);
+        }
+        at = end;
+    }
+    None
+}
+
+/// The client subnet among the options of an OPT record.
+fn subnet_among(mut options: &[u8]) -> Option<(Subnet, u8)> {
+    while let Some((&[a, b, c, d], rest)) = options.split_first_chunk::<4>() {
+        let (value, after) = rest.split_at_checked(u16::from_be_bytes([c, d]).into())?;
+        if u16::from_be_bytes([a, b]) == ECS_OPTION {
+            let (&[_, family, _, scope], address) = value.split_first_chunk::<4>()?;
+            let octet = |at: usize| address.get(at).copied().unwrap_or(0);
+            return match family {
+                1 => Some((Subnet::V4([octet(0), octet(1), octet(2)]), scope)),
+                2 => Some((Subnet::V6(std::array::from_fn(octet)), scope)),
+                _ => None,
+            };
+        }
+        options = after;
+    }
+    None
+}
+
+/// Where a name that begins at `at` ends; a pointer ends it.
+fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            pointer if pointer & 0xC0 == 0xC0 => return Some(at + 2),
+            len => at += 1 + usize::from(len),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

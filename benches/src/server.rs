@@ -80,6 +80,11 @@ impl Server {
         anyhow::bail!("`{}` does not answer right:\n{}", self.name, self.log_end());
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it cost up to now.
     ///
     /// # Errors

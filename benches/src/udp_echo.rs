@@ -9,14 +9,17 @@ use crate::kernel::{Batch, Destination};
 /// Receive buffer asked for, as a name server under bursts would: 2 MiB.
 pub const RECEIVE_OCTETS: usize = 2 << 20;
 
-/// A socket that shares its port with the others of its kind.
+/// A socket that shares its port with the others of its kind. With 0 octets its receive buffer is as
+/// large as the system makes it by itself.
 ///
 /// # Errors
 /// Whatever the socket calls say, for example that the port is in use.
-pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+pub fn bind(address: SocketAddr, receive_octets: usize) -> std::io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
-    socket.set_recv_buffer_size(RECEIVE_OCTETS)?;
+    if receive_octets > 0 {
+        socket.set_recv_buffer_size(receive_octets)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket.into())
 }

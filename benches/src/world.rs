@@ -9,7 +9,6 @@ use std::path::Path;
 
 use geo_data::LocaleTable;
 
-use crate::geoip2;
 use crate::query::Subnet;
 use crate::random::Random;
 
@@ -137,34 +136,6 @@ pub fn gateway_documents(origin: SocketAddr) -> String {
          nearside.dev/site: bench}}\naddressType: IPv4\nports: [{{name: http, port: {port}}}]\n\
          endpoints: [{{addresses: [\"{ip}\"], conditions: {{ready: true}}}}]\n"
     )
-}
-
-/// Writes gdnsd's configuration, zone and database below `directory`.
-///
-/// # Errors
-/// A file could not be written.
-pub fn write_gdnsd(directory: &Path, listen: SocketAddr, table: &LocaleTable) -> io::Result<()> {
-    fs::create_dir_all(directory.join("zones"))?;
-    fs::write(directory.join("GeoIP2-City.mmdb"), geoip2::encode(table))?;
-    let (mut coordinates, mut addresses) = (String::new(), String::new());
-    for (at, Place { name, lat, lon, .. }) in PLACES.iter().enumerate() {
-        let _ = writeln!(coordinates, "          {name} => [ {lat}, {lon} ]");
-        let _ = writeln!(addresses, "          {name} => {}", address(at));
-    }
-    let text = include_str!("../peers/gdnsd.conf")
-        .replace("@LISTEN@", &format!("\"{listen}\""))
-        .replace("@DIRECTORY@", &directory.display().to_string())
-        .replace("@SITES@", &PLACES.map(|place| place.name).join(", "))
-        .replace("@COORDINATES@", &coordinates)
-        .replace("@ADDRESSES@", &addresses);
-    fs::write(directory.join("config"), text)?;
-    let mut zone = String::from(
-        "@ 300 SOA ns1 hostmaster 1 7200 1800 259200 30\n@ 300 NS ns1\nns1 300 A 127.0.0.1\n",
-    );
-    for at in 0..NAMES {
-        let _ = writeln!(zone, "h{at} 30 DYNA geoip!nearest");
-    }
-    fs::write(directory.join("zones").join(ZONE), zone)
 }
 
 /// Writes nginx's configuration below `directory`; `access_log` is `off` or a file.

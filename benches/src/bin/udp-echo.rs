@@ -17,12 +17,15 @@ struct Options {
     /// Datagrams per system call
     #[arg(long, default_value_t = 64)]
     batch: usize,
+    /// Receive buffer in octets; 0 leaves it as the system makes it
+    #[arg(long, default_value_t = udp_echo::RECEIVE_OCTETS)]
+    receive_octets: usize,
 }
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     loopback_only(options.listen)?;
-    let bind = || udp_echo::bind(options.listen);
+    let bind = || udp_echo::bind(options.listen, options.receive_octets);
     let sockets: Vec<_> = (0..options.workers.max(1)).map(|_| bind()).collect::<Result<_, _>>()?;
     std::thread::scope(|scope| {
         let start = |socket| scope.spawn(move || udp_echo::serve(socket, options.batch));

@@ -33,7 +33,7 @@ fn pace(queries: u64) -> Pace {
 
 /// Runs against an echo on a thread of its own (it ends with the process).
 fn check(answers_min: u16, pace: Pace) -> Outcome {
-    let socket = udp_echo::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let socket = udp_echo::bind(([127, 0, 0, 1], 0).into(), 0).unwrap();
     let target = socket.local_addr().unwrap();
     std::thread::spawn(move || udp_echo::serve(&socket, 16));
     run(target, &questions(answers_min), pace).unwrap()

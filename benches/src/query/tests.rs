@@ -1,4 +1,6 @@
-use super::{Dnssec, Expectation, Flaw, Shape, Subnet, Template, check, finish, first_address};
+use super::{
+    Dnssec, Expectation, Flaw, Shape, Subnet, Template, check, finish, first_address, scope_of,
+};
 
 const SHAPE: Shape = Shape { qtype: 1, dnssec: Dnssec::Unsigned };
 const WANTED: Expectation = Expectation { rcode: 0, answers_min: 1 };
@@ -67,4 +69,18 @@ fn each_flaw_is_named() {
     assert_eq!(check(&answer()[..11], &template(), WANTED), Err(Flaw::Question));
     assert_eq!(check(&answer()[..20], &template(), WANTED), Err(Flaw::Question));
     assert_eq!(first_address(&answer()[..40], &template()), None);
+}
+
+#[test]
+fn the_scope_is_found_behind_records_and_other_options() {
+    let mut message = answer();
+    message[11] = 1;
+    message.extend_from_slice(b"\0\0\x29\x04\xD0\0\0\0\0\0\x11\0\x0A\0\x02\xAA\xBB");
+    message.extend_from_slice(b"\0\x08\0\x07\0\x01\x18\x0D\xCB\0\x71");
+    let found = Some((Subnet::of("203.0.113.0".parse().unwrap()), 13));
+    assert_eq!(scope_of(&message), found);
+    for end in 0..message.len() {
+        assert_eq!(scope_of(&message[..end]), None, "cut at {end}");
+    }
+    assert_eq!(scope_of(&answer()), None);
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use benches::dns_load::{self, Outcome, Pace, Questions};
+use benches::peers::{self, Geography, Home, PEERS};
 use benches::query::{Dnssec, Expectation, Shape, Template};
 use benches::random::Choice;
 use benches::record;
@@ -60,17 +61,15 @@ pub(crate) fn contenders(
         std::fs::write(documents.join("bench.yaml"), world::dns_documents())?;
         all.push(nearside(options, directory, (free_address()?, free_address()?))?);
     }
-    if options.includes("gdnsd") {
+    let mmdb = directory.join("GeoIP2-City.mmdb");
+    peers::write_mmdb(&mmdb, table)?;
+    let geography = Geography { table, mmdb: &mmdb };
+    for found in PEERS.iter().filter(|found| options.includes(found.name)) {
         let target = free_address()?;
-        let home = directory.join("gdnsd");
-        world::write_gdnsd(&home, target, table)?;
-        all.push(Contender {
-            name: "gdnsd",
-            target,
-            program: peer("gdnsd", "gdnsd")?,
-            arguments: vec!["-c".to_owned(), home.display().to_string(), "start".to_owned()],
-            answers_min: 1,
-        });
+        let home = directory.join(found.name);
+        let arguments = (found.write)(Home { directory: &home, listen: target }, &geography)?;
+        let program = peer(found.program, found.packages)?;
+        all.push(Contender { name: found.name, target, program, arguments, answers_min: 1 });
     }
     Ok(all)
 }

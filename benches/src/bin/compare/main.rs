@@ -8,9 +8,14 @@
 #![expect(clippy::print_stdout, reason = "the tables are what a comparison is for")]
 #![expect(clippy::print_stderr, reason = "a run takes minutes and says how far it is")]
 
+mod burst;
+mod change;
+mod cover;
 mod dns;
 mod gateway;
 mod instructions;
+mod node;
+mod number;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -53,6 +58,15 @@ struct Options {
     /// How much of the closed-loop rate is asked in `reload`
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u64).range(1..=100))]
     load_percent: u64,
+    /// Queries a second in `burst`
+    #[arg(long, default_value_t = 130_000)]
+    burst_rate: u64,
+    /// Prefixes in `node`
+    #[arg(long, default_value_t = 5_000_000)]
+    prefixes: usize,
+    /// Records in `node`, at most 1,600,000
+    #[arg(long, default_value_t = 1_000_000)]
+    records: usize,
     /// Nearside's binary (default: beside this one)
     #[arg(long)]
     nearside: Option<PathBuf>,
@@ -76,6 +90,12 @@ enum What {
     GatewayInstructions,
     /// Nearside while documents are edited and a site is drained, one change a second
     Reload,
+    /// Cache entries that each server's scopes cost a resolver for one name
+    Cover,
+    /// Queries lost at a rate beyond what receive buffers of the usual size can hold
+    Burst,
+    /// A node with five million prefixes and a zone of a million records: swap, start, memory
+    Node,
     /// All of them
     All,
 }
@@ -90,6 +110,15 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(What::Reload) {
         reload::run(&options)?;
+    }
+    if wanted(What::Cover) {
+        cover::run(&options)?;
+    }
+    if wanted(What::Burst) {
+        burst::run(&options)?;
+    }
+    if wanted(What::Node) {
+        node::run(&options)?;
     }
     if wanted(What::Gateway) {
         gateway::compare(&options, 1 << 10)?;
@@ -189,10 +218,13 @@ struct Title {
     notes: Vec<String>,
 }
 
+/// What is compared, where it is Debian's.
+const PACKAGES: [&str; 7] =
+    ["bind9", "gdnsd", "knot", "nginx-light", "nsd", "pdns-backend-geoip", "valgrind"];
+
 fn versions() -> BTreeMap<String, String> {
     let package = |name: &str| record::package_version(name).map(|v| (name.to_owned(), v));
-    let mut versions: BTreeMap<_, _> =
-        ["gdnsd", "nginx-light", "valgrind"].into_iter().filter_map(package).collect();
+    let mut versions: BTreeMap<_, _> = PACKAGES.into_iter().filter_map(package).collect();
     versions.insert("nearside".to_owned(), record::commit());
     versions.insert("pingora-proxy".to_owned(), "0.9.1".to_owned());
     if let Some(rustc) = record::output("rustc", &["--version"]) {
@@ -206,7 +238,7 @@ fn peer(name: &str, package: &str) -> anyhow::Result<PathBuf> {
     let path = Path::new("/usr/sbin").join(name);
     anyhow::ensure!(
         path.exists(),
-        "there is no `{}`\nhelp: apt-get install {package}, or --without {name}",
+        "there is no `{}`\nhelp: apt-get install {package}, or --without what needs it",
         path.display()
     );
     Ok(path)

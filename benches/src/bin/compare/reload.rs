@@ -5,31 +5,27 @@
 //! it is one that the documents before or after a change give that client; which of the two is a
 //! matter of milliseconds that only the server knows.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use benches::dns_load::{self, Outcome, Pace, Questions};
 use benches::expected;
 use benches::figures::Figures;
 use benches::server::{Server, free_address};
-use benches::{snapshot, world};
-use steering::Snapshot;
+use benches::world;
 
+use crate::change;
 use crate::dns::{pace, questions, start};
+use crate::number::{microseconds, per_second, ratio};
 use crate::{Options, dns};
 
 /// How long a stretch is; quiet and busy ones take turns.
 const STRETCH: Duration = Duration::from_secs(10);
 /// Between two changes.
 const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
-/// The site that is drained and given back.
-const DRAINED: &str = "tokyo";
 /// Outstanding queries of a paced run: only a stall of a tenth of a second fills them.
 const WINDOW: usize = dns_load::WINDOW_MAX;
 
@@ -45,7 +41,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let table = world::table();
     let mut asked = questions(&table, 1)?;
     let subject = Subject::start(options, scratch.path(), &asked)?;
-    asked.right = expected::addresses(&states(&table)?, &asked.subnets)?;
+    asked.right = expected::addresses(&change::states(&table)?, &asked.subnets)?;
 
     let whole = Pace { duration: Duration::from_secs(5), ..pace(options) };
     let closed = dns_load::run(subject.server.target, &asked, whole)?;
@@ -53,7 +49,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let paced = Pace { window: WINDOW, per_second: rate, duration: STRETCH, ..pace(options) };
 
     let (mut quiet, mut busy) = (Outcome::default(), Outcome::default());
-    let (views_before, mut changes) = (subject.views()?, 0);
+    let (views_before, mut changes) = (change::views(subject.admin)?, 0);
     let before = subject.server.account()?;
     for at in 1..=options.seconds.div_ceil(STRETCH.as_secs()) {
         eprintln!("reload: stretch {at} of {}", options.seconds.div_ceil(STRETCH.as_secs()));
@@ -62,7 +58,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         busy.merge(&outcome);
         changes += made;
     }
-    let views = subject.views()? - views_before;
+    let views = change::views(subject.admin)? - views_before;
     let account = subject.server.account()?;
     let mut figures = Figures::new("reload", &method(options, rate));
     figures.add("closed-loop-per-s", per_second(&closed), "answers/s");
@@ -105,38 +101,12 @@ fn method(options: &Options, rate: u64) -> String {
     )
 }
 
-/// Documents before and after the edit.
-fn texts() -> [String; 2] {
-    let mut places = world::PLACES;
-    for place in &mut places {
-        // London moves to Madrid: a tenth of the world changes sides.
-        if place.name == "london" {
-            (place.lat, place.lon) = (40.42, -3.70);
-        }
-    }
-    [world::dns_documents(), world::dns_documents_of(&places, 31)]
-}
-
-/// What the server may serve at one time or another.
-fn states(table: &geo_data::LocaleTable) -> anyhow::Result<Vec<Snapshot>> {
-    let mut states = Vec::new();
-    for text in texts() {
-        let up = snapshot::of_documents(&text, table)?;
-        let mut health = (*up.health).clone();
-        let site = up.policy.site_id(DRAINED).context("the drained site is not in the world")?;
-        health.drained[usize::from(site.0)] = true;
-        states.push(Snapshot { health: Arc::new(health), ..up.clone() });
-        states.push(up);
-    }
-    Ok(states)
-}
-
 impl Subject {
     fn start(options: &Options, scratch: &Path, asked: &Questions) -> anyhow::Result<Self> {
         let documents = scratch.join("nearside");
         std::fs::create_dir_all(&documents)?;
         let documents = documents.join("bench.yaml");
-        std::fs::write(&documents, &texts()[0])?;
+        std::fs::write(&documents, &change::texts()[0])?;
         let (target, admin) = (free_address()?, free_address()?);
         let contender = dns::nearside(options, scratch, (target, admin))?;
         let mut command = Command::new(&contender.program);
@@ -172,64 +142,11 @@ impl Subject {
 
     /// The n-th change: edit, drain, edit back, undrain.
     fn change(&self, number: u64) -> anyhow::Result<()> {
-        let order = |verb: &str| {
-            let body = r#"{"by": "bench", "reason": "a change under load"}"#;
-            self.http("POST", &format!("/v1/sites/{DRAINED}/{verb}"), body).map(drop)
-        };
-        let edit = |text: &str| -> anyhow::Result<()> {
-            let beside = self.documents.with_extension("next");
-            std::fs::write(&beside, text)?;
-            Ok(std::fs::rename(&beside, &self.documents)?)
-        };
         match number % 4 {
-            0 => edit(&texts()[1]),
-            1 => order("drain"),
-            2 => edit(&texts()[0]),
-            _ => order("undrain"),
+            0 => change::edit(&self.documents, &change::texts()[1]),
+            1 => change::order(self.admin, "drain"),
+            2 => change::edit(&self.documents, &change::texts()[0]),
+            _ => change::order(self.admin, "undrain"),
         }
     }
-
-    /// How many views the server has swapped in.
-    fn views(&self) -> anyhow::Result<u64> {
-        let text = self.http("GET", "/metrics", "")?;
-        let line = text.lines().find_map(|line| line.strip_prefix("nearside_dns_views_total "));
-        let count = line.and_then(|count| count.trim().parse().ok());
-        count.context("the server's metrics do not tell how many views it has swapped in")
-    }
-
-    fn http(&self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
-        let mut stream = TcpStream::connect(self.admin)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.admin,
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "`{method} {path}`: {answer}");
-        Ok(answer)
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "rates of a machine"
-)]
-fn per_second(outcome: &Outcome) -> u64 {
-    (outcome.good as f64 / outcome.elapsed.as_secs_f64().max(1e-3)) as u64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "durations far below 2^52 ns")]
-fn microseconds(ns: u64) -> f64 {
-    ns as f64 / 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "durations far below 2^52 ns")]
-fn ratio(part: u64, whole: u64) -> f64 {
-    part as f64 / whole.max(1) as f64
 }
