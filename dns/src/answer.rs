@@ -231,7 +231,9 @@ impl<'v> Walk<'v, '_, '_> {
         let mut seen = [zones.hash(self.query.name); CHAIN_MAX + 1];
         while let Outcome::Follow(name, offset) = outcome {
             let hash = zones.hash(&name);
-            if seen[..self.chain].contains(&hash) || !zones.is_in(&name, zone) {
+            if seen[..self.chain].contains(&hash)
+                || !zones.goes_on(&name, self.query.record_type, zone)
+            {
                 return Outcome::Done;
             }
             let Some(owner) = pointer_to(offset) else { return Outcome::Done };

@@ -225,9 +225,12 @@ impl ZoneSet {
         self.zones.get(self.apexes.find(self.key.bits(hash), is_apex)? as usize)
     }
 
-    /// Whether `name` lies in exactly this zone: not outside it, not in a deeper one of ours.
-    pub(crate) fn is_in(&self, name: &NameBuf, zone: &Zone) -> bool {
-        self.zone_of(name, RecordType::A).is_some_and(|found| found.id == zone.id)
+    /// Whether a chain within this zone goes on at `name`: it lies in no deeper zone of ours, or its DS
+    /// is asked for, which is found above a deeper zone's apex and, as Knot has it, at our own.
+    pub(crate) fn goes_on(&self, name: &NameBuf, record_type: RecordType, zone: &Zone) -> bool {
+        let is_here = |found: Option<&Zone>| found.is_some_and(|found| found.id == zone.id);
+        is_here(self.zone_of(name, RecordType::A))
+            || (record_type == RecordType::DS && is_here(self.zone_of(name, record_type)))
     }
 
     /// Finds a name in a zone that it is within.

@@ -75,6 +75,7 @@ fn a_zone_within_a_zone_answers_for_itself_and_its_parent_for_the_cut() {
             set("www.child.example", RecordType::A, &[192, 0, 2, 66]),
             set("only.parent.child.example", RecordType::A, &[192, 0, 2, 66]),
             set("to.example", RecordType::CNAME, name("www.child.example").as_wire()),
+            set("alias.example", RecordType::CNAME, name("child.example").as_wire()),
             // In the orphan zone's place, without a cut.
             set("www.orphan.example", RecordType::A, &[192, 0, 2, 66]),
         ],
@@ -116,6 +117,13 @@ fn a_zone_within_a_zone_answers_for_itself_and_its_parent_for_the_cut() {
         RecordType::A,
         "NOERROR aa\nto.example. 300 CNAME www.child.example.",
     );
+    // Its DS is still the parent's, so the chain goes on for those.
+    check(
+        &view,
+        "alias.example",
+        RecordType::DS,
+        "NOERROR aa\nalias.example. 300 CNAME child.example.\nchild.example. 300 DS AAENAgk=",
+    );
     check(&view, "example", RecordType::DS, &format!("NOERROR aa\n{}", soa("example")));
 }
 
@@ -152,4 +160,109 @@ fn a_name_of_127_labels_is_answered() {
         RecordType::A,
         &format!("NOERROR aa\n{deepest}. 300 A 192.0.2.1\n@z. 300 NS ns.other.net."),
     );
+}
+
+/// The rdata of the first answer record, as it stands in the packet, and the packet.
+fn rdata_of(view: &View, question: &str, record_type: RecordType) -> (Vec<u8>, Vec<u8>) {
+    let ask = Ask::new(question, record_type);
+    let mut out = [0; 65_535];
+    let client = "192.0.2.200:4000".parse().expect("an address");
+    let octets = dns::respond(view, &ask.packet(), client, dns::Transport::Tcp, &mut out);
+    let packet = out[..octets.expect("an answer")].to_vec();
+    assert_eq!(packet[7], 1, "one answer: {packet:?}");
+    // Header, question, owner, type, class and TTL.
+    let at = 12 + ask.name.len() + 4 + 2 + 8;
+    let length = usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
+    (packet[at + 2..at + 2 + length].to_vec(), packet)
+}
+
+/// Names written out: every pointer is followed within the packet.
+fn expanded(packet: &[u8], rdata: &[u8], numbers_before: usize) -> Vec<u8> {
+    let (head, mut rest) = rdata.split_at(numbers_before);
+    let mut whole = head.to_vec();
+    while let [length, tail @ ..] = rest {
+        match *length {
+            0xc0.. => {
+                let at = usize::from(u16::from_be_bytes([length & 0x3f, tail[0]]));
+                let end = at + packet[at..].iter().position(|&octet| octet == 0).expect("a root");
+                whole.extend_from_slice(&packet[at..=end]);
+                rest = &tail[1..];
+            }
+            length => {
+                let end = 1 + usize::from(length);
+                whole.extend_from_slice(&rest[..end]);
+                rest = &rest[end..];
+            }
+        }
+    }
+    whole
+}
+
+#[test]
+fn only_types_of_rfc_1035_are_compressed_and_all_arrive_as_written() {
+    let inside = name("host.a-zone-of-some-length.example");
+    let outside = name("a-zone-of-some-length.example.net");
+    // Type, octets before its one name, whether its names may be compressed (RFC 3597, section 4).
+    let types = [
+        (5, 0, true),
+        (12, 0, true),
+        (15, 2, true),
+        (18, 2, false),
+        (33, 6, false),
+        (36, 2, false),
+        (39, 0, false),
+        (64, 2, false),
+        (65_280, 3, false),
+    ];
+    for (number, numbers_before, may) in types {
+        for (host, is_inside) in [(&inside, true), (&outside, false)] {
+            let rdata = [&[1, 2, 3, 4, 5, 6][..numbers_before], host.as_wire()].concat();
+            let record_type = RecordType(number);
+            let owner = "x.a-zone-of-some-length.example";
+            let zone =
+                small("a-zone-of-some-length.example", vec![set(owner, record_type, &rdata)]);
+            let (sent, packet) = rdata_of(&view(vec![zone]), owner, record_type);
+            assert_eq!(sent.len() < rdata.len(), may && is_inside, "TYPE{number} {host}");
+            let whole = if may { expanded(&packet, &sent, numbers_before) } else { sent };
+            assert_eq!(whole, rdata, "TYPE{number} {host}");
+        }
+    }
+    // What looks like a pointer in unknown data is none.
+    let rdata = [0xc0, 0x0c, 0xff, 0x3f, 0];
+    let zone = small("example", vec![set("x.example", RecordType(65_281), &rdata)]);
+    assert_eq!(rdata_of(&view(vec![zone]), "x.example", RecordType(65_281)).0, rdata);
+}
+
+#[test]
+fn a_referral_without_its_glue_is_cut_and_one_without_other_addresses_is_not() {
+    // Thirteen servers with long names: below the cut, or beside it in the zone.
+    let servers = |parent: &str| -> Vec<String> {
+        (0..13).map(|nth| format!("a-server-with-a-name-of-some-length-{nth}.{parent}")).collect()
+    };
+    let zone = |servers: &[String]| {
+        let names: Vec<Vec<u8>> =
+            servers.iter().map(|server| name(server).as_wire().to_vec()).collect();
+        let rdata = names.iter().map(|octets| octets.as_slice().into()).collect();
+        let record_type = RecordType::NS;
+        let cut = RecordSet { owner: name("cut.example"), record_type, ttl_s: 300, rdata };
+        let mut records = vec![cut];
+        for server in servers {
+            records.push(set(server, RecordType::A, &[192, 0, 2, 1]));
+            records.push(set(server, RecordType::AAAA, &[7; 16]));
+        }
+        view(vec![small("example", records)])
+    };
+    let check = |parent: &str, udp_octets_max: u16, wanted: &str| {
+        let mut ask = Ask::new("www.cut.example", RecordType::A).edns();
+        ask.edns.as_mut().expect("EDNS").udp_octets_max = udp_octets_max;
+        let answer = ask.answer(&zone(&servers(parent)));
+        let lines = |start| answer.lines().filter(|line| line.starts_with(start)).count();
+        let head = answer.lines().next().expect("a line");
+        assert_eq!(format!("{head}: {} NS, {} addresses", lines('@'), lines('+')), wanted);
+    };
+    // The servers alone take 12 octets each and their names.
+    check("cut.example", 1232, "NOERROR tc: 13 NS, 21 addresses");
+    check("example", 1232, "NOERROR: 13 NS, 23 addresses");
+    check("cut.example", 512, "NOERROR tc: 0 NS, 0 addresses");
+    check("example", 512, "NOERROR tc: 0 NS, 0 addresses");
 }

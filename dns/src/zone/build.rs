@@ -415,7 +415,8 @@ impl ZoneSet {
                 // A server is found by its glue, which lies below the cut.
                 TYPE_NS => self.node(&zone, &host).and_then(|id| self.nodes.get(id as usize)),
                 _ => match self.find(&zone, &host) {
-                    Found::Node(of_host) if !of_host.is_cut => Some(of_host),
+                    Found::Node(cut) if cut.is_cut && self.is_named(cut, &host) => None,
+                    Found::Node(of_host) => Some(of_host),
                     _ => None,
                 },
             };

@@ -26,7 +26,7 @@ const HELP_TTL: &str = "write seconds or units, up to 2147483647 seconds: `300` 
 /// The class, by name and by number (RFC 3597, section 5).
 const CLASS_IN: [&str; 2] = ["IN", "CLASS1"];
 const HELP_INCLUDE: &str =
-    "name a file beside this one or deeper: `$INCLUDE hosts.zone`, with an origin if need be";
+    "name a file that ends in `.zone`, beside this one or deeper: `$INCLUDE hosts.zone`";
 const DIRECTIVES: [&str; 4] = ["$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE"];
 
 /// Reads the whole file and those it includes; what cannot be read is reported and left out.
