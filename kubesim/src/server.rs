@@ -79,7 +79,7 @@ pub struct Checkpoint(Store);
 pub struct Sim {
     shared: Arc<Shared>,
     address: SocketAddr,
-    accepting: Mutex<Option<tokio::task::AbortHandle>>,
+    accepting: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Sim {
                 }
             }
         });
-        *lock(&self.accepting) = Some(task.abort_handle());
+        *lock(&self.accepting) = Some(task);
     }
 
     /// Where it listens.
@@ -262,9 +262,12 @@ impl Sim {
     }
 
     /// Stops listening and cuts every connection.
-    pub fn close(&self) {
-        if let Some(task) = lock(&self.accepting).take() {
+    pub async fn close(&self) {
+        let task = lock(&self.accepting).take();
+        if let Some(task) = task {
             task.abort();
+            // The socket is free when the task is gone.
+            let _ = task.await;
         }
         self.restart();
     }
@@ -299,7 +302,10 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        self.close();
+        if let Some(task) = lock(&self.accepting).take() {
+            task.abort();
+        }
+        self.restart();
     }
 }
 

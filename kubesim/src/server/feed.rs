@@ -20,6 +20,9 @@ use crate::watch::{Start, Watch};
 /// Lines on their way to one watch.
 const LINES_MAX: usize = 64;
 
+/// How long a watch that is to be cut may still drain.
+const CUT_AFTER: Duration = Duration::from_millis(20);
+
 /// Starts to feed a watch.
 pub(super) fn begin(watch: Watch, start: Start, shared: Arc<Shared>) -> Lines {
     let (lines, receiver) = mpsc::channel(LINES_MAX);
@@ -99,6 +102,8 @@ impl Feed {
             if faults.cut_watch_after.is_some_and(|most| self.told >= most) {
                 text.truncate(text.len() / 2);
                 self.send(Ok(text.into())).await?;
+                // What was written before the end is to arrive.
+                tokio::time::sleep(CUT_AFTER).await;
                 self.send(Err(io::Error::other("cut by order of the test"))).await?;
                 return Err(Over);
             }
