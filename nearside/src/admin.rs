@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use metrics::counter;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Installs the process's metrics recorder.
@@ -75,6 +76,29 @@ pub(crate) fn plain() -> Router {
         (StatusCode::NOT_IMPLEMENTED, Json(serde_json::json!({ "error": error })))
     };
     Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(elsewhere)
+}
+
+/// Whether the process may be sent traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// It may.
+    Ready,
+    /// Not before this is known.
+    Waiting(String),
+}
+
+/// `/readyz`: 200 when the process may be sent traffic, else 503 and what it waits for.
+pub(crate) fn readyz(api: Router, readiness: watch::Receiver<Readiness>) -> Router {
+    let answer = move || {
+        let now = readiness.borrow().clone();
+        async move {
+            match now {
+                Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
+                Readiness::Waiting(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
+            }
+        }
+    };
+    api.route("/readyz", get(answer))
 }
 
 fn count_httpdns(stats: &dns::httpdns::Stats) {

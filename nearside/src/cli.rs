@@ -182,13 +182,34 @@ pub(crate) struct DnsArgs {
     pub(crate) admin: AdminListen,
 }
 
+/// An API server that is watched besides the directory, or instead of it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClusterAccess {
+    /// Watch the API server of this kubeconfig's current context.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Watch the API server of the cluster this runs in, as the pod's service account.
+    #[arg(long, conflicts_with = "kubeconfig")]
+    pub(crate) in_cluster: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct LbArgs {
     /// The site this gateway belongs to.
     #[arg(long, value_name = "NAME")]
     pub(crate) site: String,
     /// Directory of the site's documents; edits are live.
-    pub(crate) directory: PathBuf,
+    #[arg(required_unless_present_any = ["documents", "kubeconfig", "in_cluster"])]
+    pub(crate) directory: Option<PathBuf>,
+    /// The same as DIRECTORY.
+    #[arg(long, value_name = "DIR", conflicts_with = "directory")]
+    pub(crate) documents: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterAccess,
+    /// Where what was watched at the API server is kept: a restart serves from it without the
+    /// server (default: nothing is kept).
+    #[arg(long, env = "NEARSIDE_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Listen on these addresses instead of the site's own.
     #[arg(long = "listen", value_name = "IP")]
     pub(crate) listen: Vec<IpAddr>,

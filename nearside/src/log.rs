@@ -5,10 +5,11 @@ use std::io::{IsTerminal as _, Write as _};
 use tracing_subscriber::EnvFilter;
 
 /// Installs the subscriber: stderr, `NEARSIDE_LOG` as the filter, `info` by default. Pingora's own
-/// per-connection messages are kept down, because a scanner could flood the log with them.
+/// per-connection messages are kept down, because a scanner could flood the log with them, and so are
+/// kube's per-request ones, which an API server that is away would.
 pub(crate) fn install() {
     let filter = EnvFilter::try_from_env("NEARSIDE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,pingora_core=off,pingora_proxy=off,pingora_pool=off")
+        EnvFilter::new("info,pingora_core=off,pingora_proxy=off,pingora_pool=off,kube_client=off")
     });
     let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()

@@ -20,6 +20,7 @@ mod lifecycle;
 mod log;
 mod roles;
 mod run;
+mod sources;
 mod status;
 
 use std::process::ExitCode;

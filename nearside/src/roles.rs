@@ -1,7 +1,6 @@
 //! The roles apart: DNS, gateway and controller as processes of their own, joined by the courier.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +8,18 @@ use anyhow::{Context as _, bail};
 use controller::courier::http::Plaintext;
 use controller::courier::{Token, server};
 use controller::{Controller, Courier as _, HttpCourier, Hub};
-use model::SiteName;
-use model::document::Documents;
+use model::{Policy, SiteName};
 use steering::SnapshotCell;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::admin::{self, Shown};
+use crate::admin::{self, Readiness, Shown};
 use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
 use crate::run::{edited, start_dns, stop_dns};
+use crate::sources::{Source, Sources};
 use crate::{Outcome, geo, httpdns, lifecycle};
 
 /// How often a gateway reports.
@@ -68,41 +68,62 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
 pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let site = SiteName::new(&args.site)
         .with_context(|| format!("`{}` cannot be a site's name", args.site))?;
-    let watch = Watch::begin(&args.directory);
-    let (documents, mut fingerprint) = directory::read_first(&args.directory)?;
-    let addresses = addresses(&args, &documents)?;
+    let mut sources = Sources::open(&args).await?;
+    let addresses = addresses(&args, sources.policy())?;
     let metrics = admin::install_metrics()?;
     let listener = admin::bind(args.admin.admin).await?;
     let courier = courier(&args.courier)?;
+    let (readiness, seen) = watch::channel(Readiness::Waiting("this has just begun".to_owned()));
+    let api = admin::readyz(admin::plain(), seen);
+    let admin = admin::serve(listener, api, Shown { metrics, dns: None, httpdns: None });
+    let stop = lifecycle::stop_signal();
+    tokio::pin!(stop);
+    tokio::select! {
+        () = until_complete(&mut sources, &readiness) => {}
+        () = &mut stop => return Ok(Outcome::Yes),
+    }
     let mut gateways = Gateways::new(args.gateway);
-    gateways.start_one(site.clone(), addresses.clone(), &documents.gateway)?;
+    gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
     gateways.checked().await;
-    let admin = admin::serve(listener, admin::plain(), Shown { metrics, dns: None, httpdns: None });
+    readiness.send_replace(Readiness::Ready);
     tracing::info!(%site, ?addresses, "serving");
 
     let mut reload = lifecycle::Reload::install();
     let mut reports = interval(REPORT_INTERVAL);
     reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let stop = lifecycle::stop_signal();
-    tokio::pin!(stop);
     loop {
-        tokio::select! {
+        let changed = tokio::select! {
             () = &mut stop => break,
-            _ = reports.tick() => post(&gateways, courier.as_ref()).await,
-            () = watch.changed() => follow_edit(&args.directory, &mut fingerprint, &gateways).await,
-            () = reload.asked() => follow_edit(&args.directory, &mut fingerprint, &gateways).await,
+            _ = reports.tick() => {
+                post(&gateways, courier.as_ref()).await;
+                continue;
+            }
+            changed = sources.changed() => changed,
+            () = reload.asked() => Source::Directory,
+        };
+        if changed == Source::Cluster {
+            gateways.reload(&sources.objects());
+        } else if sources.read_again().await {
+            gateways.reload(&sources.objects());
+            tracing::info!("the documents were edited; the edit is live");
         }
     }
-    admin.abort();
+    readiness.send_replace(Readiness::Waiting("this is stopping".to_owned()));
     gateways.shutdown().await;
+    admin.abort();
+    sources.shutdown().await;
     Ok(Outcome::Yes)
 }
 
-async fn follow_edit(path: &Path, seen: &mut Fingerprint, gateways: &Gateways) {
-    if let Some(documents) = edited(path, seen).await {
-        directory::warn_of(&documents.warnings);
-        gateways.reload(&documents.gateway);
-        tracing::info!("the documents were edited; the edit is live");
+/// Waits until everything is known: a gateway that answers 404 because it has not read its routes
+/// yet is worse than one that does not answer.
+async fn until_complete(sources: &mut Sources, readiness: &watch::Sender<Readiness>) {
+    while let Some(missing) = sources.missing() {
+        tracing::debug!("waiting: {missing}");
+        readiness.send_replace(Readiness::Waiting(missing));
+        if sources.changed().await == Source::Directory {
+            sources.read_again().await;
+        }
     }
 }
 
@@ -116,17 +137,15 @@ async fn post(gateways: &Gateways, courier: Option<&HttpCourier>) {
 }
 
 /// Where the gateway listens: as told, or at the site's own addresses.
-fn addresses(args: &LbArgs, documents: &Documents) -> anyhow::Result<Vec<IpAddr>> {
+fn addresses(args: &LbArgs, policy: &Policy) -> anyhow::Result<Vec<IpAddr>> {
     if !args.listen.is_empty() {
         return Ok(args.listen.clone());
     }
-    let sites = &documents.policy.sites;
-    let Some(site) = sites.iter().find(|site| site.name.as_str() == args.site) else {
-        let known: Vec<&str> = sites.iter().map(|site| site.name.as_str()).collect();
+    let Some(site) = policy.sites.iter().find(|site| site.name.as_str() == args.site) else {
+        let known: Vec<&str> = policy.sites.iter().map(|site| site.name.as_str()).collect();
         bail!(
-            "there is no Site `{}` in `{}`\n  help: {}",
+            "there is no Site `{}` in the documents\n  help: {}",
             args.site,
-            args.directory.display(),
             if known.is_empty() {
                 "name the addresses to listen on with --listen".to_owned()
             } else {

@@ -5,6 +5,7 @@
 
 mod end_to_end {
     mod audit;
+    mod cluster;
     mod edits;
     mod httpdns;
     mod refusals;

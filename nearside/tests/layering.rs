@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "nearside",
         &["model", "geo-data", "steering", "dns", "l7lb", "controller", "discovery", "kubesim"],
     ),
-    ("benches", &["model", "geo-data", "steering", "dns", "l7lb", "controller"]),
+    ("benches", &["model", "geo-data", "steering", "dns", "l7lb", "controller", "kubesim"]),
 ];
 
 /// What the sources of the pure crates may not contain.

@@ -1,0 +1,166 @@
+//! Where a gateway's objects come from: a directory, an API server, or both at once.
+
+mod overlay;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use discovery::{Access, Completeness, Discovery, Known, Patience, Picture, Quarantined};
+use model::Policy;
+use model::document::Documents;
+use model::gateway::GatewayObjects;
+use tokio::sync::watch;
+
+use self::overlay::{Twice, overlay};
+use crate::cli::LbArgs;
+use crate::directory::{self, Fingerprint, Watch};
+use crate::run::edited;
+
+/// Which of the two changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The directory may have.
+    Directory,
+    /// The API server's objects have.
+    Cluster,
+}
+
+/// The sources of one gateway.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    directory: Option<Directory>,
+    cluster: Option<Cluster>,
+    policy: Policy,
+    files: Arc<GatewayObjects>,
+    /// What was told about already.
+    twice: BTreeSet<Twice>,
+}
+
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    watch: Watch,
+    fingerprint: Fingerprint,
+}
+
+#[derive(Debug)]
+struct Cluster {
+    discovery: Discovery,
+    pictures: watch::Receiver<Picture>,
+    quarantined: Arc<[Quarantined]>,
+}
+
+impl Sources {
+    /// Reads the directory and begins to watch both; what was watched before is there at once.
+    pub(crate) async fn open(args: &LbArgs) -> anyhow::Result<Self> {
+        let mut sources = Self {
+            directory: None,
+            cluster: None,
+            policy: Policy::default(),
+            files: Arc::default(),
+            twice: BTreeSet::new(),
+        };
+        if let Some(path) = args.directory.as_ref().or(args.documents.as_ref()) {
+            // Watched before it is read: an edit during the start is not lost.
+            let watch = Watch::begin(path);
+            let (documents, fingerprint) = directory::read_first(path)?;
+            sources.take(documents);
+            sources.directory = Some(Directory { path: path.clone(), watch, fingerprint });
+        }
+        let access = match (&args.cluster.kubeconfig, args.cluster.in_cluster) {
+            (Some(path), _) => Access::Kubeconfig(path.clone()),
+            (None, true) => Access::InCluster,
+            (None, false) => return Ok(sources),
+        };
+        let config = discovery::Config {
+            access,
+            directory: args.state_dir.as_ref().map(|state| state.join("discovery")),
+            name: args.site.clone(),
+            patience: Patience::default(),
+        };
+        let discovery = Discovery::start(config).await?;
+        let pictures = discovery.pictures();
+        sources.cluster = Some(Cluster { discovery, pictures, quarantined: Arc::default() });
+        Ok(sources)
+    }
+
+    /// The directory's policy, which names the sites.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What is still to be learned before anything may be served; `None` when nothing is.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let cluster = self.cluster.as_ref()?;
+        let picture = cluster.pictures.borrow();
+        if picture.complete == Completeness::Complete {
+            return None;
+        }
+        let unknown = picture.kinds.iter().filter(|(_, known)| *known == Known::Not);
+        let unknown: Vec<&str> = unknown.map(|(kind, _)| kind.name()).collect();
+        Some(format!("the API server has not told of {}", unknown.join(", ")))
+    }
+
+    /// All objects as they are now.
+    pub(crate) fn objects(&mut self) -> GatewayObjects {
+        let Some(cluster) = &mut self.cluster else { return (*self.files).clone() };
+        let picture = cluster.pictures.borrow_and_update().clone();
+        for one in picture.quarantined.iter().filter(|one| !cluster.quarantined.contains(one)) {
+            let Quarantined { kind, object, message, .. } = one;
+            tracing::warn!(kind = kind.name(), %object, "put aside, it cannot be read: {message}");
+        }
+        cluster.quarantined = picture.quarantined;
+        let (objects, twice) = overlay(&self.files, &picture.objects);
+        for Twice { kind, object } in twice.iter().filter(|one| !self.twice.contains(one)) {
+            let kind = kind.name();
+            tracing::warn!(kind, %object, "both the directory and the API server have it: the directory's counts");
+        }
+        self.twice = twice.into_iter().collect();
+        objects
+    }
+
+    /// Waits until one of them may have changed. Nothing is lost when this future is dropped.
+    pub(crate) async fn changed(&mut self) -> Source {
+        let cluster = async {
+            let Some(cluster) = &mut self.cluster else { return std::future::pending().await };
+            if cluster.pictures.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let directory = async {
+            match &self.directory {
+                Some(directory) => directory.watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = cluster => Source::Cluster,
+            () = directory => Source::Directory,
+        }
+    }
+
+    /// Reads the directory again; whether it says something new.
+    pub(crate) async fn read_again(&mut self) -> bool {
+        let Some(directory) = &mut self.directory else { return false };
+        let Some(documents) = edited(&directory.path, &mut directory.fingerprint).await else {
+            return false;
+        };
+        directory::warn_of(&documents.warnings);
+        self.take(documents);
+        true
+    }
+
+    /// Stops watching, with everything that was watched on disk.
+    pub(crate) async fn shutdown(self) {
+        if let Some(cluster) = self.cluster {
+            cluster.discovery.shutdown().await;
+        }
+    }
+
+    fn take(&mut self, documents: Documents) {
+        let Documents { policy, gateway, .. } = documents;
+        self.policy = policy;
+        self.files = Arc::new(gateway);
+    }
+}
