@@ -5,6 +5,7 @@
 //! and the response code, as RFC 1034, section 4.3.2, and RFC 6672, section 3.2, have it.
 
 mod extras;
+mod flattened;
 mod steered;
 
 use std::net::SocketAddr;
@@ -268,6 +269,11 @@ impl<'v> Walk<'v, '_, '_> {
             && (record_type == RecordType::A || record_type == RecordType::AAAA)
         {
             return self.steer(service, current.owner);
+        }
+        if let Some(alias) = zones.alias(node)
+            && (record_type == RecordType::A || record_type == RecordType::AAAA)
+        {
+            return self.flatten(alias, current.owner);
         }
         if let Some(service) = node.service()
             && self.view.presences.kinds(service).cname

@@ -12,6 +12,10 @@ pub enum ExtendedError {
     NotAuthoritative,
     /// The service has no compiled map yet.
     NotReady,
+    /// The name that an alias stands for has not been resolved yet.
+    NotResolved,
+    /// What an alias stands for should have been resolved anew, and could not be.
+    Stale,
     /// The client subnet breaks RFC 7871.
     BadSubnet,
     /// Fence and drain leave no site for this client.
@@ -31,7 +35,8 @@ impl ExtendedError {
     pub fn code(self) -> u16 {
         match self {
             Self::NotAuthoritative => 20,
-            Self::NotReady => 14,
+            Self::NotReady | Self::NotResolved => 14,
+            Self::Stale => 3,
             Self::Fenced => 18,
             Self::BadSubnet
             | Self::FallbackNone
@@ -46,6 +51,8 @@ impl ExtendedError {
         match self {
             Self::NotAuthoritative => "",
             Self::NotReady => "no map for this service yet",
+            Self::NotResolved => "alias not resolved yet",
+            Self::Stale => "alias not renewed",
             Self::BadSubnet => "bad client subnet",
             Self::Fenced => "no site may serve this client",
             Self::FallbackNone => "every site is out",

@@ -5,6 +5,7 @@
 //! the view when the snapshot changes, and counts. Between receive and send nothing awaits, locks or
 //! allocates.
 
+mod alias;
 pub mod answer;
 mod clock;
 pub mod cookie;

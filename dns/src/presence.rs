@@ -12,6 +12,7 @@ use model::site::{Alias, Binding, Site, SiteId};
 use steering::decide::Decision;
 use steering::presence::{self, Window, window};
 
+use crate::alias::{AliasId, AliasNames};
 use crate::name::NameBuf;
 
 /// A stretch of one of the arenas.
@@ -69,13 +70,15 @@ pub(crate) struct Kinds {
     pub(crate) v6: bool,
     /// With a CNAME.
     pub(crate) cname: bool,
+    /// With what another name resolves to.
+    pub(crate) alias: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Other {
     Endpoints(AddressSet),
     Cname(u32),
-    Alias,
+    Alias(AliasId),
 }
 
 /// Parameters of HTTPS and SVCB records that a site adds, whole; empty when it adds none.
@@ -108,13 +111,13 @@ pub(crate) struct At {
 
 impl Presences {
     /// Lays a policy out.
-    pub(crate) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: &Policy, aliases: &AliasNames) -> Self {
         let mut all = Self::default();
         for site in &policy.sites {
             all.add_site(site);
         }
         for (_, service) in policy.services() {
-            let service = all.service_of(policy, service);
+            let service = all.service_of(policy, service, aliases);
             all.services.push(service);
         }
         all
@@ -165,7 +168,12 @@ impl Presences {
         }
     }
 
-    fn service_of(&mut self, policy: &Policy, service: &GlobalService) -> ServicePresence {
+    fn service_of(
+        &mut self,
+        policy: &Policy,
+        service: &GlobalService,
+        aliases: &AliasNames,
+    ) -> ServicePresence {
         let fallback = match &service.fallback {
             Fallback::AnswerSites(sites) => sites.as_slice(),
             Fallback::AnswerAll | Fallback::AnswerNone => &[],
@@ -187,18 +195,21 @@ impl Presences {
                         Other::Cname(number(self.names.len() - 1))
                     })
                 }
-                presence::Presence::Alias(Alias::Resolved(_)) => Some(Other::Alias),
+                presence::Presence::Alias(Alias::Resolved(name)) => {
+                    aliases.id(name).map(Other::Alias)
+                }
             };
             let set = match other {
                 None => self.set(id, 0),
                 Some(Other::Endpoints(set)) => set,
-                Some(Other::Cname(_) | Other::Alias) => AddressSet::default(),
+                Some(Other::Cname(_) | Other::Alias(_)) => AddressSet::default(),
             };
             let kinds = &mut of_service.kinds;
             // What an alias resolves to may be of any kind.
-            let is_alias = matches!(other, Some(Other::Alias));
+            let is_alias = matches!(other, Some(Other::Alias(_)));
             kinds.v4 |= set.v4.len > 0 || is_alias;
             kinds.v6 |= set.v6.len > 0 || is_alias;
+            kinds.alias |= is_alias;
             kinds.cname |= matches!(other, Some(Other::Cname(_)));
             of_service.others.extend(other.map(|other| (id, other)));
         }
@@ -238,7 +249,7 @@ impl Presences {
         match service.other(at.site) {
             None => Window::first(of(self.set(at.site, at.uplink)), most),
             Some(Other::Endpoints(set)) => window(of(set), most, decision),
-            Some(Other::Cname(_) | Other::Alias) => Window::first(&[], 0),
+            Some(Other::Cname(_) | Other::Alias(_)) => Window::first(&[], 0),
         }
     }
 
@@ -246,7 +257,16 @@ impl Presences {
     pub(crate) fn cname(&self, at: At) -> Option<&NameBuf> {
         match self.services.get(at.service.0 as usize)?.other(at.site)? {
             Other::Cname(name) => self.names.get(name as usize),
-            Other::Endpoints(_) | Other::Alias => None,
+            Other::Endpoints(_) | Other::Alias(_) => None,
+        }
+    }
+
+    /// The name whose addresses a site is answered by, and how many of a kind at most.
+    pub(crate) fn alias(&self, at: At) -> Option<(AliasId, usize)> {
+        let service = self.services.get(at.service.0 as usize)?;
+        match service.other(at.site)? {
+            Other::Alias(alias) => Some((alias, service.per_site_max.into())),
+            Other::Endpoints(_) | Other::Cname(_) => None,
         }
     }
 

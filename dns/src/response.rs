@@ -19,6 +19,8 @@ const OPT_OCTETS: usize = 11;
 /// Code and length of an option.
 const OPTION_HEAD_OCTETS: usize = 4;
 const OPTION_EDE: u16 = 15;
+/// Owner pointer, type, class, TTL and length of an address record.
+const ADDRESS_HEAD_OCTETS: usize = 12;
 /// Family, source and scope of a client subnet.
 const SUBNET_HEAD_OCTETS: usize = 4;
 
@@ -134,6 +136,47 @@ impl<'o> Response<'o> {
     /// How many records a section has.
     pub(crate) fn count(&self, section: Section) -> u16 {
         self.counts[section as usize]
+    }
+
+    /// Where the next record will start.
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Whether one of the address records from a place on has this rdata.
+    pub(crate) fn has_address(&self, from: usize, ip: IpAddr) -> bool {
+        let written = self.out.get(from..self.at).unwrap_or_default();
+        let has = |octets: &[u8]| {
+            written
+                .chunks_exact(ADDRESS_HEAD_OCTETS + octets.len())
+                .any(|record| record.ends_with(octets))
+        };
+        match ip {
+            IpAddr::V4(ip) => has(&ip.octets()),
+            IpAddr::V6(ip) => has(&ip.octets()),
+        }
+    }
+
+    /// Gives the address records from a place on the least TTL among them: a set has one
+    /// (RFC 2181, section 5.2).
+    pub(crate) fn level_ttl(&mut self, from: usize) {
+        let Some(written) = self.out.get_mut(from..self.at) else { return };
+        let mut least = [u8::MAX; 4];
+        let mut at = 0;
+        for is_told in [false, true] {
+            while let Some(record) =
+                written.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<ADDRESS_HEAD_OCTETS>)
+            {
+                let [_, _, _, _, _, _, a, b, c, d, high, low] = record;
+                if is_told {
+                    [*a, *b, *c, *d] = least;
+                } else {
+                    least = least.min([*a, *b, *c, *d]);
+                }
+                at += ADDRESS_HEAD_OCTETS + usize::from(u16::from_be_bytes([*high, *low]));
+            }
+            at = 0;
+        }
     }
 
     /// Drops every record: the client is to come back over TCP.

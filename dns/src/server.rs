@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use steering::{Snapshot, SnapshotCell};
 use tokio::sync::watch;
 
+use crate::alias::{self, Learned, Note, Table};
 use crate::cookie::{CookieSecrets, SecretsError};
 use crate::cpu::{self, Spread, Workers};
 use crate::stats::{Counters, Stats};
@@ -45,6 +47,9 @@ pub struct Config {
     pub settings: Settings,
     /// What TCP clients may take.
     pub tcp: TcpLimits,
+    /// Recursive resolvers that aliases are resolved by, first to last. None: aliases never are, and
+    /// their names fail.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// Why the server could not start.
@@ -106,6 +111,8 @@ impl StartError {
 #[derive(Debug)]
 pub(crate) struct Shared {
     view: ArcSwap<View>,
+    /// What the resolver of aliases learned; views are made of it by the thread that makes views.
+    aliases: ArcSwap<Table>,
     stopping: AtomicBool,
     receive_errors: AtomicU64,
     views: AtomicU64,
@@ -123,6 +130,11 @@ impl Shared {
     /// Whether the server is stopping.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Hands out what aliases resolve to by now.
+    pub(crate) fn set_aliases(&self, table: Table) {
+        self.aliases.store(Arc::new(table));
     }
 
     pub(crate) fn count_receive_error(&self) {
@@ -150,7 +162,7 @@ impl Server {
     /// # Errors
     /// Names the address that cannot be had, or what is wrong with the snapshot.
     pub fn start(config: Config, cell: Arc<SnapshotCell>) -> Result<Self, StartError> {
-        let Config { listen, workers, spread, mut settings, tcp } = config;
+        let Config { listen, workers, spread, mut settings, tcp, resolvers } = config;
         if listen.is_empty() {
             return Err(StartError::NoAddress);
         }
@@ -192,7 +204,8 @@ impl Server {
             let stop = server.stop.subscribe();
             server.listeners.push(runtime.spawn(tcp::listen(listener, service, stop)));
         }
-        server.start_watcher(cell, snapshot)?;
+        let notes = server.start_resolver(resolvers, &runtime);
+        server.start_watcher((cell, snapshot), notes)?;
         Ok(server)
     }
 
@@ -201,6 +214,7 @@ impl Server {
             addresses: Vec::new(),
             shared: Arc::new(Shared {
                 view: ArcSwap::from_pointee(view),
+                aliases: ArcSwap::default(),
                 stopping: AtomicBool::new(false),
                 receive_errors: AtomicU64::new(0),
                 views: AtomicU64::new(1),
@@ -231,13 +245,29 @@ impl Server {
         })
     }
 
+    /// Starts to resolve aliases where there is somebody to ask. Gives where to note what is missing.
+    fn start_resolver(
+        &mut self,
+        resolvers: Vec<SocketAddr>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Option<SyncSender<Note>> {
+        if resolvers.is_empty() {
+            return None;
+        }
+        let (sender, notes) = alias::notes();
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.subscribe());
+        let task = alias::resolver::run(resolvers.into(), notes, shared, stop);
+        self.listeners.push(runtime.spawn(task));
+        Some(sender)
+    }
+
     fn start_watcher(
         &mut self,
-        cell: Arc<SnapshotCell>,
-        first: Arc<Snapshot>,
+        (cell, first): (Arc<SnapshotCell>, Arc<Snapshot>),
+        notes: Option<SyncSender<Note>>,
     ) -> Result<(), StartError> {
         let shared = Arc::clone(&self.shared);
-        self.start_thread("dns-view", move || watch_snapshots(&cell, first, &shared))
+        self.start_thread("dns-view", move || watch_snapshots(&cell, first, &shared, notes))
     }
 
     fn start_thread(
@@ -390,20 +420,37 @@ fn warn_of_small_buffers(sockets: &[UdpSocket]) {
     }
 }
 
-fn watch_snapshots(cell: &SnapshotCell, first: Arc<Snapshot>, shared: &Shared) {
+/// The one thread that makes views and puts them in: of new snapshots, and of what aliases resolve to.
+fn watch_snapshots(
+    cell: &SnapshotCell,
+    first: Arc<Snapshot>,
+    shared: &Shared,
+    notes: Option<SyncSender<Note>>,
+) {
     cpu::yield_to_answers();
     let mut seen = first;
+    // Not what is there by now: the first view was made without it.
+    let mut learned = Learned { table: Arc::default(), notes };
     let mut retired = Retired::default();
+    let put = |view: View, retired: &mut Retired| {
+        retired.views.push(shared.view.swap(Arc::new(view)));
+    };
     while !shared.is_stopping() {
         std::thread::sleep(SNAPSHOT_CHECK_INTERVAL);
         retired.drop_unused();
+        let table = shared.aliases.load_full();
+        if !Arc::ptr_eq(&table, &learned.table) {
+            learned.table = table;
+            put(shared.view.load().with_learned(learned.clone()), &mut retired);
+        }
         let snapshot = cell.load();
         if Arc::ptr_eq(&snapshot, &seen) {
             continue;
         }
-        match shared.view.load().next(&snapshot) {
+        let next = shared.view.load().next(&snapshot);
+        match next {
             Ok(view) => {
-                retired.views.push(shared.view.swap(Arc::new(view)));
+                put(view, &mut retired);
                 shared.views.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(
                     policy = snapshot.policy_generation.counter,

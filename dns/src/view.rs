@@ -14,6 +14,7 @@ use model::service::{Answers, GlobalService, ServiceId};
 use steering::decide::ServiceState;
 use steering::{Generation, ServiceMap, Snapshot};
 
+use crate::alias::{AliasNames, Learned, Resolved};
 use crate::cookie::{CookiePolicy, CookieSecrets};
 use crate::presence::Presences;
 use crate::tcp::TCP_IDLE_DEFAULT;
@@ -79,10 +80,21 @@ pub enum ViewError {
 pub struct View {
     pub(crate) zones: Arc<ZoneSet>,
     pub(crate) settings: Settings,
-    services: Vec<ServiceView>,
+    services: Arc<[ServiceView]>,
     pub(crate) presences: Arc<Presences>,
+    alias_names: Arc<AliasNames>,
+    /// What aliases resolve to, as of when the view was put together.
+    pub(crate) aliases: Arc<Resolved>,
+    learned: Learned,
     snapshot: Snapshot,
     hasher: RandomState,
+}
+
+/// What depends on the policy alone.
+struct Rendered {
+    zones: Arc<ZoneSet>,
+    presences: Arc<Presences>,
+    alias_names: Arc<AliasNames>,
 }
 
 /// What answers of one service need.
@@ -106,12 +118,16 @@ impl View {
     ) -> Result<Self, ViewError> {
         check_pair(snapshot)?;
         let serial = serial(snapshot.policy_generation);
-        let zones = ZoneSet::build(&snapshot.policy, serial, hasher).map_err(ViewError::Zones)?;
-        let presences = Presences::new(&snapshot.policy);
+        let alias_names = Arc::new(AliasNames::of(&snapshot.policy));
+        let zones = ZoneSet::build(&snapshot.policy, serial, hasher, &alias_names);
+        let zones = zones.map_err(ViewError::Zones)?;
+        let presences = Presences::new(&snapshot.policy, &alias_names);
         let mut settings = settings;
         settings.nsid.truncate(NSID_OCTETS_MAX);
         settings.udp_octets_max = settings.udp_octets_max.clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
-        Ok(Self::assemble(snapshot, Arc::new(zones), Arc::new(presences), (settings, hasher)))
+        let rendered =
+            Rendered { zones: Arc::new(zones), presences: Arc::new(presences), alias_names };
+        Ok(Self::assemble(snapshot, rendered, Learned::default(), (settings, hasher)))
     }
 
     /// Compiles the next snapshot, sharing the zones with this view when the policy is the same.
@@ -123,17 +139,25 @@ impl View {
         let same = Arc::ptr_eq(&snapshot.policy, &self.snapshot.policy)
             && snapshot.policy_generation == self.snapshot.policy_generation;
         if !same {
-            return Self::build(snapshot, settings, &self.hasher);
+            let next = Self::build(snapshot, settings, &self.hasher)?;
+            return Ok(next.with_learned(self.learned.clone()));
         }
         check_pair(snapshot)?;
-        let (zones, presences) = (Arc::clone(&self.zones), Arc::clone(&self.presences));
-        Ok(Self::assemble(snapshot, zones, presences, (settings, &self.hasher)))
+        let learned = self.learned.clone();
+        Ok(Self::assemble(snapshot, self.rendered(), learned, (settings, &self.hasher)))
+    }
+
+    /// The same view with what is known of aliases by now.
+    pub(crate) fn with_learned(&self, learned: Learned) -> Self {
+        let services = Arc::clone(&self.services);
+        let (settings, snapshot) = (self.settings.clone(), self.snapshot.clone());
+        Self::put_together(self.rendered(), learned, (services, settings, snapshot, &self.hasher))
     }
 
     fn assemble(
         snapshot: &Snapshot,
-        zones: Arc<ZoneSet>,
-        presences: Arc<Presences>,
+        rendered: Rendered,
+        learned: Learned,
         (settings, hasher): (Settings, &RandomState),
     ) -> Self {
         let services = snapshot
@@ -141,8 +165,46 @@ impl View {
             .services()
             .map(|(id, service)| ServiceView::of(snapshot, id, service))
             .collect();
-        let (snapshot, hasher) = (snapshot.clone(), hasher.clone());
-        Self { zones, settings, services, presences, snapshot, hasher }
+        Self::put_together(rendered, learned, (services, settings, snapshot.clone(), hasher))
+    }
+
+    fn put_together(
+        rendered: Rendered,
+        learned: Learned,
+        (services, settings, snapshot, hasher): (
+            Arc<[ServiceView]>,
+            Settings,
+            Snapshot,
+            &RandomState,
+        ),
+    ) -> Self {
+        let Rendered { zones, presences, alias_names } = rendered;
+        let aliases = Arc::new(Resolved::new(&alias_names, &learned));
+        let hasher = hasher.clone();
+        Self {
+            zones,
+            settings,
+            services,
+            presences,
+            alias_names,
+            aliases,
+            learned,
+            snapshot,
+            hasher,
+        }
+    }
+
+    fn rendered(&self) -> Rendered {
+        Rendered {
+            zones: Arc::clone(&self.zones),
+            presences: Arc::clone(&self.presences),
+            alias_names: Arc::clone(&self.alias_names),
+        }
+    }
+
+    /// The names that aliases of this policy stand for.
+    pub(crate) fn alias_names(&self) -> Arc<AliasNames> {
+        Arc::clone(&self.alias_names)
     }
 
     /// The snapshot that this view was compiled from.

@@ -15,6 +15,7 @@ pub use build::BuildError;
 pub(crate) use build::RDATA_AT;
 pub(crate) use hints::ADDED;
 
+use crate::alias::AliasId;
 use crate::name::NameBuf;
 use crate::name_hash::{HashKey, NameHash};
 use crate::name_table::{NONE, NameTable};
@@ -45,10 +46,20 @@ pub(crate) struct ZoneSet {
     sets: Vec<Set>,
     glue: Vec<Glue>,
     hints: Vec<hints::Cuts>,
+    aliases: Vec<AliasOf>,
     octets: Vec<u8>,
     patches: Vec<u32>,
     /// Bit `n` is set when some apex has `n` labels.
     apex_labels: u128,
+}
+
+/// What a name is an address alias for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AliasOf {
+    /// The name.
+    pub(crate) id: AliasId,
+    /// The most that its addresses may live.
+    pub(crate) ttl_s_max: u32,
 }
 
 /// One zone.
@@ -77,6 +88,8 @@ pub(crate) struct Node {
     wildcard: u32,
     sets: Span,
     service: u32,
+    /// In [`ZoneSet::aliases`], or `NONE`.
+    alias: u32,
     labels: u8,
     /// Whether a search for its name always ends here: no cut and no DNAME is above it, and no deeper
     /// zone of ours has the name. Never set at an apex.
@@ -96,7 +109,7 @@ impl Node {
 
     /// Whether it exists for the names below it alone (an empty non-terminal).
     pub(crate) fn is_empty(&self) -> bool {
-        self.sets.len == 0 && self.service == NONE
+        self.sets.len == 0 && self.service == NONE && self.alias == NONE
     }
 
     /// Octets of its name in wire form.
@@ -265,6 +278,11 @@ impl ZoneSet {
             id = child;
         }
         Found::Missing
+    }
+
+    /// What a node is an address alias for.
+    pub(crate) fn alias(&self, node: &Node) -> Option<AliasOf> {
+        if node.alias == NONE { None } else { self.aliases.get(node.alias as usize).copied() }
     }
 
     /// The set of one type at a node.

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dns::{Config, Server, Transport};
-use model::record::RecordType;
+use model::record::{RecordSet, RecordType};
 use steering::SnapshotCell;
-use world::{Ask, RESOLVER, healthy, snapshot, view};
+use world::{Ask, RESOLVER, healthy, name, snapshot, view};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -114,4 +114,50 @@ fn answers_over_udp_allocate_nothing() {
     let counted: Vec<u64> = blocks.by_ref().take(4).collect();
     assert!(counted.contains(&0), "allocations in each block of 1,500 answers: {counted:?}");
     runtime.block_on(server.shutdown());
+
+    // What an alias resolves to, and a subnet that nothing is known of.
+    let view = view_of_alias(&runtime);
+    let asks = [
+        Ask::new("alias-to.edge.example", RecordType::A).edns(),
+        Ask::new("alias-to.edge.example", RecordType::A).subnet("1.2.3.0/24"),
+        Ask::new("alias-to.edge.example", RecordType::AAAA).subnet("1.2.3.0/24"),
+    ];
+    let packets = asks.map(|ask| ask.packet());
+    let before = allocations();
+    let mut answered = 0;
+    for packet in &packets {
+        let octets = dns::respond(&view, packet, client, Transport::Udp, &mut out);
+        answered += usize::from(octets.is_some());
+    }
+    assert_eq!((answered, allocations() - before), (packets.len(), 0));
+}
+
+/// The view of a server that has resolved an alias; the server is gone.
+fn view_of_alias(runtime: &tokio::runtime::Runtime) -> Arc<dns::View> {
+    let mut snapshot = snapshot(healthy());
+    let mut policy = (*snapshot.policy).clone();
+    policy.zones[0].records.push(RecordSet {
+        owner: name("alias-to.edge.example"),
+        record_type: RecordType::ALIAS,
+        ttl_s: 60,
+        rdata: vec![name("www.edge.example").as_wire().into()],
+    });
+    snapshot.policy = Arc::new(policy);
+    let start = |snapshot, resolvers| {
+        let cell = Arc::new(SnapshotCell::new(snapshot));
+        let listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        let config = Config { listen, workers: Some(1), resolvers, ..Config::default() };
+        runtime.block_on(async { Server::start(config, cell) }).expect("starts")
+    };
+    // A server of the same zone stands for a resolver.
+    let peer = start(snapshot.clone(), Vec::new());
+    let server = start(snapshot, vec![peer.local_addrs()[0]]);
+    let ask = Ask::new("alias-to.edge.example", RecordType::A);
+    while !ask.answer(&server.view()).contains(" A 192.0.2.1\n") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let view = server.view();
+    runtime.block_on(server.shutdown());
+    runtime.block_on(peer.shutdown());
+    view
 }

@@ -78,6 +78,16 @@ pub(crate) struct DnsListen {
     /// (default: drawn at the start).
     #[arg(long, value_name = "FILE")]
     pub(crate) cookie_secret_file: Option<PathBuf>,
+    /// Recursive resolver that aliases are resolved by; repeat for more (default: the name servers of
+    /// /etc/resolv.conf; without any, aliases fail).
+    #[arg(
+        long,
+        env = "NEARSIDE_RESOLVER",
+        value_delimiter = ',',
+        value_name = "ADDR",
+        value_parser = crate::resolvers::parse
+    )]
+    pub(crate) resolver: Vec<SocketAddr>,
 }
 
 /// How the kernel chooses the worker for a query.

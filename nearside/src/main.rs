@@ -18,6 +18,7 @@ mod geo;
 mod httpdns;
 mod lifecycle;
 mod log;
+mod resolvers;
 mod roles;
 mod run;
 mod sources;

@@ -17,7 +17,7 @@ use crate::admin::{self, Shown};
 use crate::cli::{DnsListen, DnsSpread, RunArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
-use crate::{Outcome, geo, httpdns, lifecycle};
+use crate::{Outcome, geo, httpdns, lifecycle, resolvers};
 
 /// For a trial run; a real one is told its addresses.
 const DNS_PORT_DEFAULT: u16 = 5300;
@@ -97,7 +97,9 @@ pub(crate) fn start_dns(args: &DnsListen, cell: Arc<SnapshotCell>) -> anyhow::Re
         DnsSpread::Cpu => dns::Spread::Cpu,
     };
     let workers = args.dns_workers;
-    let config = dns::Config { listen, workers, spread, settings, ..dns::Config::default() };
+    let resolvers = resolvers::choose(&args.resolver);
+    let config =
+        dns::Config { listen, workers, spread, settings, resolvers, ..dns::Config::default() };
     dns::Server::start(config, cell).context("cannot start DNS")
 }
 

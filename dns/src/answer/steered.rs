@@ -17,9 +17,11 @@ use steering::decide::{Decision, decide};
 use steering::map::LEAF_SITES_MAX;
 use steering::presence::Window;
 
+use super::flattened::Put;
 use super::{CHAIN_MAX, Outcome, Walk};
+use crate::alias::Kind;
 use crate::ede::ExtendedError;
-use crate::presence::At;
+use crate::presence::{At, Kinds};
 use crate::response::{Full, Head, Section};
 use crate::view::ServiceView;
 use crate::zone::{ADDED, Set};
@@ -50,41 +52,59 @@ impl<'v> Walk<'v, '_, '_> {
         }
         let chosen = Chosen { id, decision: &decision, owner, ttl_s };
         let presences = &*view.presences;
+        let from = self.response.place();
         let put = if wants_v4 {
-            self.put_addresses_of(&chosen, |at| presences.v4(at, &decision))
+            self.put_sites(&chosen, kinds, |at| presences.v4(at, &decision))
         } else {
-            self.put_addresses_of(&chosen, |at| presences.v6(at, &decision))
+            self.put_sites(&chosen, kinds, |at| presences.v6(at, &decision))
         };
         match put {
-            Ok(0) => Outcome::NoData(ttl_s),
+            Put::Full => Outcome::Truncated,
+            _ if self.response.place() > from => Outcome::Done,
+            Put::Unknown => {
+                self.verdict.extended = Some(ExtendedError::NotResolved);
+                Outcome::Failed
+            }
             // A negative answer that rests on a decision lives no longer than a positive one.
-            Ok(_) => Outcome::Done,
-            Err(Full) => Outcome::Truncated,
+            Put::Written => Outcome::NoData(ttl_s),
         }
     }
 
-    /// Writes the chosen sites' addresses of one kind. Gives how many.
+    /// Writes the chosen sites' addresses of one kind.
     #[inline]
-    fn put_addresses_of<T: Copy + PartialEq + Into<IpAddr> + 'v>(
+    fn put_sites<T: Copy + Into<IpAddr> + 'v>(
         &mut self,
         chosen: &Chosen<'_>,
+        kinds: Kinds,
         of: impl Fn(At) -> Window<'v, T>,
-    ) -> Result<usize, Full> {
-        let mut count = 0;
+    ) -> Put {
+        let from = self.response.place();
+        let mut put = Put::Written;
         for (nth, at) in chosen.sites().enumerate() {
             for &ip in of(at).iter() {
+                let ip = ip.into();
                 // Two sites may share an address, a set may not repeat one (RFC 2181, section 5).
-                let is_repeated = || {
-                    chosen.sites().take(nth).any(|earlier| of(earlier).iter().any(|&it| it == ip))
-                };
-                if nth > 0 && is_repeated() {
+                if nth > 0 && self.response.has_address(from, ip) {
                     continue;
                 }
-                self.response.put_address(chosen.owner, chosen.ttl_s, ip.into())?;
-                count += 1;
+                if self.response.put_address(chosen.owner, chosen.ttl_s, ip).is_err() {
+                    return Put::Full;
+                }
+            }
+            if kinds.alias
+                && let Some(alias) = self.view.presences.alias(at)
+            {
+                match self.put_resolved(alias, (chosen.owner, chosen.ttl_s), from) {
+                    Put::Full => return Put::Full,
+                    Put::Unknown => put = Put::Unknown,
+                    Put::Written => {}
+                }
             }
         }
-        Ok(count)
+        if kinds.alias {
+            self.response.level_ttl(from);
+        }
+        put
     }
 
     /// Answers a question of another type for a steered name of which a site is a CNAME: whoever is
@@ -126,11 +146,11 @@ impl<'v> Walk<'v, '_, '_> {
     pub(super) fn steer_hints(&mut self, id: ServiceId, set: &Set, owner: u16) -> Outcome<'v> {
         let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
         let decision = self.decide(service, map);
-        let ttl_s_max = decision.ttl_s(&service.answers);
+        let mut ttl_s = decision.ttl_s(&service.answers);
         if decision.chosen().is_empty() {
-            return Outcome::NoData(ttl_s_max);
+            return Outcome::NoData(ttl_s);
         }
-        let chosen = Chosen { id, decision: &decision, owner, ttl_s: ttl_s_max };
+        let chosen = Chosen { id, decision: &decision, owner, ttl_s };
         let presences = &*self.view.presences;
         for (nth, first) in chosen.sites().enumerate() {
             let params = presences.params(first.site);
@@ -142,9 +162,16 @@ impl<'v> Walk<'v, '_, '_> {
             for at in chosen.sites().filter(is_alike) {
                 presences.v4(at, &decision).iter().for_each(|ip| v4.add(&ip.octets()));
                 presences.v6(at, &decision).iter().for_each(|ip| v6.add(&ip.octets()));
+                let Some((alias, most)) = presences.alias(at) else { continue };
+                for (kind, hints) in [(Kind::V4, &mut v4), (Kind::V6, &mut v6)] {
+                    if let Some(hit) = self.resolved(alias, kind) {
+                        ttl_s = ttl_s.min(hit.ttl_s);
+                        hit.addresses.iter().take(most).for_each(|ip| hints.add_ip(*ip));
+                    }
+                }
             }
             let added = [params.alpn, params.port, v4.param(), v6.param()];
-            if self.put_hinted(set, (&chosen, first.site), added).is_err() {
+            if self.put_hinted(set, (&Chosen { ttl_s, ..chosen }, first.site), added).is_err() {
                 return Outcome::Truncated;
             }
         }
@@ -210,6 +237,7 @@ impl<'v> Walk<'v, '_, '_> {
 }
 
 /// The chosen sites of a service, and what to write of them.
+#[derive(Clone, Copy)]
 struct Chosen<'d> {
     id: ServiceId,
     decision: &'d Decision,
@@ -235,6 +263,13 @@ impl Hints {
         let mut octets = [0; HINTS_OCTETS_MAX];
         octets[..2].copy_from_slice(&key.to_be_bytes());
         Self { octets, len: HINTS_HEAD_OCTETS }
+    }
+
+    fn add_ip(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(ip) => self.add(&ip.octets()),
+            IpAddr::V6(ip) => self.add(&ip.octets()),
+        }
     }
 
     fn add(&mut self, ip: &[u8]) {

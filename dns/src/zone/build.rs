@@ -12,7 +12,8 @@ use model::Policy;
 use model::name::DnsName;
 use model::record::{RecordSet, RecordType};
 
-use super::{Found, Glue, Node, Set, Span, Zone, ZoneSet};
+use super::{AliasOf, Found, Glue, Node, Set, Span, Zone, ZoneSet};
+use crate::alias::AliasNames;
 use crate::name::NameBuf;
 use crate::name_hash::HashKey;
 use crate::name_table::{NONE, NameTable};
@@ -53,6 +54,7 @@ impl ZoneSet {
         policy: &Policy,
         serial: u32,
         random: &RandomState,
+        aliases: &AliasNames,
     ) -> Result<Self, BuildError> {
         let mut set = Self {
             key: HashKey::of(random),
@@ -63,6 +65,7 @@ impl ZoneSet {
             sets: Vec::new(),
             glue: Vec::new(),
             hints: Vec::new(),
+            aliases: Vec::new(),
             octets: Vec::new(),
             patches: Vec::new(),
             apex_labels: 0,
@@ -70,6 +73,7 @@ impl ZoneSet {
         let mut drafts = Vec::new();
         for zone in &policy.zones {
             set.add_zone(zone, serial, &mut drafts)?;
+            set.add_aliases(zone, aliases)?;
         }
         set.add_services(policy, &mut drafts)?;
         set.render_drafts(drafts)?;
@@ -138,12 +142,40 @@ impl ZoneSet {
         Ok(())
     }
 
+    /// Notes the names that answer with another's addresses.
+    fn add_aliases(
+        &mut self,
+        zone: &model::zone::Zone,
+        names: &AliasNames,
+    ) -> Result<(), BuildError> {
+        let is_alias = |set: &&RecordSet| set.record_type == RecordType::ALIAS;
+        let id = number(self.zones.len() - 1)?;
+        for records in zone.records.iter().filter(is_alias) {
+            let target = records.rdata.first().and_then(|rdata| DnsName::from_wire(rdata).ok());
+            let known = target.and_then(|target| names.id(&target));
+            let Some(known) = known.filter(|_| records.owner.is_within(&zone.apex)) else {
+                continue;
+            };
+            let node = self.intern(id, &records.owner)?;
+            let alias = number(self.aliases.len())?;
+            self.aliases.push(AliasOf { id: known, ttl_s_max: records.ttl_s });
+            if let Some(node) = self.nodes.get_mut(node as usize) {
+                (node.alias, node.one_label) = (alias, false);
+            }
+        }
+        Ok(())
+    }
+
     fn add_records<'a>(
         &mut self,
         zone: u32,
         records: &'a RecordSet,
         drafts: &mut Vec<Draft<'a>>,
     ) -> Result<(), BuildError> {
+        // No type of the wire: see `add_aliases`.
+        if records.record_type == RecordType::ALIAS {
+            return Ok(());
+        }
         let node = self.intern(zone, &records.owner)?;
         drafts.extend(records.rdata.iter().map(|rdata| Draft {
             node,
@@ -226,6 +258,7 @@ impl ZoneSet {
             wildcard: NONE,
             sets: Span::default(),
             service: NONE,
+            alias: NONE,
             labels,
             is_clear: false,
             is_cut: false,
