@@ -55,7 +55,7 @@ pub(crate) struct Entry {
     pub(crate) version: u64,
     /// Digest of our part of its status.
     pub(crate) status: u64,
-    /// Digest of what is read of it.
+    /// Digest of what is read of it; 0 when that is in doubt.
     digest: u64,
 }
 
@@ -187,11 +187,14 @@ impl Hold {
         let mut gone: Vec<ObjectRef> =
             held.filter(|object| !listed.contains(*object)).cloned().collect();
         gone.sort();
+        if order == Order::Rewound {
+            // Versions of before say nothing, on disk neither: everything is written again.
+            self.forget(kind);
+        }
         let mut taken = Taken::default();
         for item in items {
-            let same =
-                self.held(kind, &item.object).is_some_and(|entry| entry.version == item.version);
-            if !(same && order == Order::Same) {
+            let held = self.held(kind, &item.object);
+            if held.is_none_or(|entry| entry.digest == 0 || entry.version != item.version) {
                 taken.add(self.put(kind, item));
             }
         }
@@ -200,6 +203,13 @@ impl Hold {
         }
         self.quarantine.retain(|(of, object), _| *of != kind || listed.contains(object));
         taken
+    }
+
+    fn forget(&mut self, kind: ObjectKind) {
+        let held = self.kinds.get_mut(&kind);
+        for entry in held.into_iter().flat_map(|held| held.entries.values_mut()) {
+            entry.digest = 0;
+        }
     }
 
     fn put(&mut self, kind: ObjectKind, item: Item) -> Taken {

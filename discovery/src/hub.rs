@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::follow::Change;
 use crate::hold::{Hold, Known, Quarantined, Taken};
 use crate::journal::{Journal, Record};
+use crate::refusal::refusals;
 use crate::status;
 use crate::watch::Batch;
 use crate::writer::Job;
@@ -148,25 +149,33 @@ impl Hub {
         }
     }
 
-    /// Finds the statuses that say something else than they should.
+    /// Finds the statuses that say something else than they should. An object that was put aside says
+    /// so, whatever its last good version would say.
     fn compare(&mut self) {
         let wanted = Arc::clone(&self.wanted.borrow_and_update());
-        let job = |one: &ObjectStatus| {
-            let entry = self.hold.entry(one.kind, &one.object)?;
-            let digest = status::digest(&one.status);
-            (entry.status != digest).then(|| Job {
-                kind: one.kind,
-                api: self.apis.get(&one.kind).copied().unwrap_or_else(|| one.kind.versions()[0]),
-                object: one.object.clone(),
-                version: entry.version,
-                digest,
-                status: Arc::new(one.status.clone()),
-            })
+        let aside: Vec<Quarantined> = self.hold.quarantine().cloned().collect();
+        let refused = refusals(&aside, &wanted);
+        let is_refused = |one: &&ObjectStatus| {
+            refused.iter().any(|other| (other.kind, &other.object) == (one.kind, &one.object))
         };
-        let jobs: Vec<Job> = wanted.iter().filter_map(job).collect();
+        let told = wanted.iter().filter(|one| !is_refused(one)).chain(&refused);
+        let jobs: Vec<Job> = told.filter_map(|one| self.job(one)).collect();
         if !(jobs.is_empty() && self.jobs.borrow().is_empty()) {
             self.jobs.send_replace(Arc::new(jobs));
         }
+    }
+
+    fn job(&self, one: &ObjectStatus) -> Option<Job> {
+        let entry = self.hold.entry(one.kind, &one.object)?;
+        let digest = status::digest(&one.status);
+        (entry.status != digest).then(|| Job {
+            kind: one.kind,
+            api: self.apis.get(&one.kind).copied().unwrap_or_else(|| one.kind.versions()[0]),
+            object: one.object.clone(),
+            version: entry.version,
+            digest,
+            status: Arc::new(one.status.clone()),
+        })
     }
 }
 

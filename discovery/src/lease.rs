@@ -88,6 +88,19 @@ impl Candidate {
         self.renewed_ms.is_some_and(|renewed_ms| now_ms.saturating_sub(renewed_ms) < GIVE_UP_MS)
     }
 
+    /// Takes our name out of the lease; whether it was there.
+    pub(crate) fn release(&mut self, lease: &mut Value) -> bool {
+        self.renewed_ms = None;
+        let is_mine = lease["spec"]["holderIdentity"] == self.me.as_str();
+        if is_mine {
+            lease["spec"]["holderIdentity"] = "".into();
+            if let Some(metadata) = lease["metadata"].as_object_mut() {
+                metadata.remove("managedFields");
+            }
+        }
+        is_mine
+    }
+
     fn spec(&self, before: &Value, time: &str, transitions: u64) -> Value {
         let is_mine = before["holderIdentity"] == self.me.as_str();
         let acquired = if is_mine { before["acquireTime"].clone() } else { time.into() };

@@ -24,16 +24,17 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::gateway::ObjectKind;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 pub use follow::Patience;
 pub use hold::{Known, Quarantined};
 pub use hub::{Completeness, ObjectStatus, Picture};
 pub use journal::JournalError;
-pub use refusal::refusals;
 pub use server::{Access, AccessError};
 pub use status::CONTROLLER_NAME;
 
@@ -46,6 +47,9 @@ use crate::writer::Writer;
 
 /// Batches on their way to the hub; a kind that has more waits.
 const BATCHES_MAX: usize = 1_024;
+
+/// For giving the lease back; without it the lease ends by itself.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to start with.
 #[derive(Debug, Clone)]
@@ -77,6 +81,7 @@ pub struct Discovery {
     pictures: channel::Receiver<Picture>,
     wanted: channel::Sender<Arc<Vec<ObjectStatus>>>,
     tasks: Vec<JoinHandle<()>>,
+    writer: JoinHandle<()>,
     journal: Option<JoinHandle<()>>,
 }
 
@@ -119,8 +124,8 @@ impl Discovery {
             tasks.push(tokio::spawn(Watch::run(kind, server.clone(), held, batch_sender.clone())));
         }
         let me = format!("{}-{:016x}", config.name, RandomState::new().hash_one(0_u8));
-        tasks.push(tokio::spawn(Writer::run(server, me, jobs)));
-        Ok(Self { pictures, wanted, tasks, journal: kept })
+        let writer = tokio::spawn(Writer::run(server, me, jobs));
+        Ok(Self { pictures, wanted, tasks, writer, journal: kept })
     }
 
     /// The picture, now and whenever it changes.
@@ -130,18 +135,20 @@ impl Discovery {
     }
 
     /// Says which statuses objects should have: all of them, in place of those said before. They are
-    /// written where they differ, by one process of the cluster.
+    /// written where they differ, by one process of the cluster. Objects that were put aside say so
+    /// without being named here.
     pub fn want_statuses(&self, statuses: Vec<ObjectStatus>) {
         self.wanted.send_replace(Arc::new(statuses));
     }
 
-    /// Stops watching and waits until everything is on disk.
+    /// Stops watching, gives the lease back and waits until everything is on disk.
     pub async fn shutdown(mut self) {
         for task in self.tasks.drain(..) {
             task.abort();
             // The hub must have let go of the log before its end can be waited for.
             let _ = task.await;
         }
+        let _ = timeout(RELEASE_TIMEOUT, &mut self.writer).await;
         if let Some(journal) = self.journal.take() {
             let _ = journal.await;
         }
@@ -150,6 +157,7 @@ impl Discovery {
 
 impl Drop for Discovery {
     fn drop(&mut self) {
+        self.writer.abort();
         for task in &self.tasks {
             task.abort();
         }

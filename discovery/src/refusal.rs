@@ -19,8 +19,10 @@ const MESSAGE_CHARS_MAX: usize = 32_768;
 /// The statuses of what was put aside, where it is ours: `statuses` are those of what was read, by
 /// which the Gateways that are ours are known. One that is put aside replaces what was said of its
 /// last good version.
-#[must_use]
-pub fn refusals(quarantined: &[Quarantined], statuses: &[ObjectStatus]) -> Vec<ObjectStatus> {
+pub(crate) fn refusals(
+    quarantined: &[Quarantined],
+    statuses: &[ObjectStatus],
+) -> Vec<ObjectStatus> {
     let parents =
         |one: &&ObjectStatus| matches!(one.kind, ObjectKind::Gateway | ObjectKind::ListenerSet);
     let ours: HashSet<(ObjectKind, &ObjectRef)> =

@@ -55,6 +55,9 @@ enum Written {
     Gone,
     /// The server will not take it; trying again will not help.
     Refused(u16),
+    /// The server took it and it says something else than it should: a CRD that does not know a
+    /// field leaves it out.
+    Altered,
     /// Not now.
     Later,
 }
@@ -94,6 +97,7 @@ impl Writer {
                 tracing::info!("{text}");
             }
             if writer.term().await.is_err() {
+                writer.let_go().await;
                 return;
             }
         }
@@ -141,6 +145,11 @@ impl Writer {
                     tracing::warn!(kind, %object, code, "the API server does not take a status");
                     self.refused.insert(subject, job.digest);
                 }
+                Written::Altered => {
+                    let (kind, object) = (job.kind.name(), &job.object);
+                    tracing::debug!(kind, %object, "the API server keeps a part of a status only");
+                    self.refused.insert(subject, job.digest);
+                }
                 Written::Later => all = false,
             }
         }
@@ -155,9 +164,8 @@ impl Writer {
 
     /// Takes or renews the lease.
     async fn lease(&mut self) -> Result<(), Failure> {
-        let namespace = self.server.namespace();
-        let all = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
-        let one = format!("{all}/{LEASE_NAME}");
+        let one = self.lease_path();
+        let all = one.trim_end_matches(LEASE_NAME).trim_end_matches('/').to_owned();
         let found = match self.server.ask(get(&one)).await {
             Ok(lease) => Some(lease),
             Err(Failure { code: Some(404), .. }) => None,
@@ -180,6 +188,25 @@ impl Writer {
             Err(failure) => return Err(failure),
         }
         Ok(())
+    }
+
+    /// Gives the lease back, so that another need not wait for its end.
+    async fn let_go(&mut self) {
+        if !self.candidate.holds(self.now_ms()) {
+            return;
+        }
+        let path = self.lease_path();
+        let Ok(mut lease) = self.server.ask(get(&path)).await else { return };
+        if self.candidate.release(&mut lease) {
+            let body = lease.to_string().into_bytes();
+            // Without it the lease ends by itself.
+            let _ = self.server.ask(request(Method::PUT, &path, "application/json", body)).await;
+        }
+    }
+
+    fn lease_path(&self) -> String {
+        let namespace = self.server.namespace();
+        format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE_NAME}")
     }
 
     fn now_ms(&self) -> u64 {
@@ -223,6 +250,9 @@ async fn try_write(server: &Server, job: &Job) -> Result<Written, Failure> {
             body.to_string().into_bytes(),
         );
         match server.ask(patch).await {
+            Ok(applied) if status::digest_of(&applied) != job.digest => {
+                return Ok(Written::Altered);
+            }
             Ok(applied) => return Ok(at(&applied["metadata"]["resourceVersion"])),
             Err(failure) if is_conflict(failure) => {}
             Err(failure) => return Err(failure),

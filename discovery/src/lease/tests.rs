@@ -55,6 +55,18 @@ fn a_lease_that_was_let_go_is_taken_at_once() {
 }
 
 #[test]
+fn only_my_own_lease_is_let_go() {
+    let mut me = Candidate::new("me".to_owned());
+    me.succeeded(0);
+    let mut mine = lease("me", "x");
+    assert!(me.release(&mut mine));
+    assert_eq!((&mine["spec"]["holderIdentity"], me.holds(1)), (&json!(""), false));
+    let mut yours = lease("you", "x");
+    assert!(!me.release(&mut yours));
+    assert_eq!(yours, lease("you", "x"));
+}
+
+#[test]
 fn my_own_lease_is_renewed_and_stays_the_same_term() {
     let mut me = Candidate::new("me".to_owned());
     let action = me.act(Some(&lease("me", "x")), "now", 0);

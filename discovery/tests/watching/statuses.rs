@@ -8,7 +8,7 @@ use model::name::ObjectRef;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::world::{World, route};
+use crate::world::{World, gateway, route};
 
 const ROUTE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/r";
 
@@ -105,7 +105,7 @@ async fn another_controllers_entry_stays_and_ours_comes_back() {
 async fn of_two_gateways_one_writes_and_the_other_takes_over() {
     let world = World::start().await;
     world.put(&route("r", "a.test"));
-    let (first, second) = (world.watch().await, world.watch().await);
+    let (first, second) = (world.watch_as("first").await, world.watch_as("second").await);
     for one in [&first, &second] {
         one.until_complete().await;
         one.0.want_statuses(wanted("True"));
@@ -116,11 +116,44 @@ async fn of_two_gateways_one_writes_and_the_other_takes_over() {
     let holder =
         || world.sim.call("GET", lease, &Value::Null).1["spec"]["holderIdentity"].to_string();
     let before = holder();
-    // The holder lets go (as one that stops does): the other does not wait for its end.
-    let free = json!({"spec": {"holderIdentity": "", "renewTime": null}});
-    drop(first);
-    assert_eq!(world.sim.call("PATCH", lease, &free).0, 200);
+    let (first, second) =
+        if holder().contains("first") { (first, second) } else { (second, first) };
+    first.0.shutdown().await;
+    assert_eq!(holder(), "\"\"", "who stops gives it back: {before}");
     second.0.want_statuses(wanted("False"));
     until(&world, |status| accepted(status, CONTROLLER_NAME).as_deref() == Some("False")).await;
-    assert!(holder().contains("test-"), "{before} {}", holder());
+    assert!(![String::new(), before].contains(&holder()));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_says_so() {
+    let world = World::start().await;
+    world.put(&gateway("edge"));
+    world.put(&route("r", "a.test"));
+    let watched = world.watch().await;
+    watched.until_complete().await;
+    let mut statuses = wanted("True");
+    statuses.push(ObjectStatus {
+        kind: ObjectKind::Gateway,
+        object: ObjectRef::new("default", "edge"),
+        status: json!({"conditions": []}),
+    });
+    watched.0.want_statuses(statuses);
+    let ours = |value: &'static str| {
+        move |status: &Value| accepted(status, CONTROLLER_NAME).as_deref() == Some(value)
+    };
+    until(&world, ours("True")).await;
+    // The CRD's pattern would refuse it; the stand-in does not evaluate patterns.
+    let mut bad = route("r", "*.*.bad..host");
+    world.put(&bad);
+    let said = until(&world, ours("False")).await;
+    let condition = &said["status"]["parents"][0]["conditions"][0];
+    assert_eq!(condition["observedGeneration"], said["metadata"]["generation"]);
+    assert!(
+        condition["message"].as_str().is_some_and(|text| text.contains("hostnames")),
+        "{condition}"
+    );
+    bad["spec"]["hostnames"] = json!(["b.test"]);
+    world.put(&bad);
+    until(&world, ours("True")).await;
 }

@@ -35,20 +35,25 @@ impl World {
 
     /// Watches, keeping nothing.
     pub(crate) async fn watch(&self) -> Watched {
-        self.watch_with(None).await
+        self.watch_with("test", None).await
+    }
+
+    /// The same under a name of its own.
+    pub(crate) async fn watch_as(&self, name: &str) -> Watched {
+        self.watch_with(name, None).await
     }
 
     /// Watches, keeping what is watched in a directory of the world.
     pub(crate) async fn watch_and_keep(&self) -> Watched {
         let state = self.directory.path().join("state");
-        self.watch_with(Some(&state)).await
+        self.watch_with("test", Some(&state)).await
     }
 
-    async fn watch_with(&self, state: Option<&Path>) -> Watched {
+    async fn watch_with(&self, name: &str, state: Option<&Path>) -> Watched {
         let config = Config {
             access: Access::Kubeconfig(self.directory.path().join("kubeconfig")),
             directory: state.map(Path::to_owned),
-            name: "test".to_owned(),
+            name: name.to_owned(),
             patience: Patience {
                 watch_s: 1,
                 rewind_after_ms: 400,
