@@ -91,12 +91,10 @@ pub(crate) fn material<'a>(
     key: &str,
 ) -> Option<&'a [u8]> {
     if reference.is("", "ConfigMap") {
-        let mut maps = objects.config_maps.iter();
-        let map = maps.find(|map| map.meta.object == reference.object)?;
+        let map = objects.config_maps.get(&reference.object)?;
         return map.data.get(key).map(|text| text.as_bytes());
     }
-    let mut secrets = objects.secrets.iter().filter(|_| reference.is("", "Secret"));
-    let secret = secrets.find(|secret| secret.meta.object == reference.object)?;
+    let secret = objects.secrets.get(&reference.object).filter(|_| reference.is("", "Secret"))?;
     secret.data.get(key).map(|octets| &**octets)
 }
 

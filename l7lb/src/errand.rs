@@ -21,6 +21,10 @@ use crate::mirror::COPIES_MAX;
 
 /// Interim answers of one errand (100, 103).
 const INTERIM_MAX: usize = 8;
+/// Passwords checked at a time, at tens of milliseconds of a core each.
+const SLOW_CHECKS_MAX: usize = 2;
+/// How long a request waits for its turn at that.
+const SLOW_CHECK_WAIT: Duration = Duration::from_secs(5);
 /// How long a connection is kept for the next errand.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -28,6 +32,7 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Errands {
     connector: Connector,
     copies: Arc<Semaphore>,
+    slow_checks: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Errands {
@@ -38,13 +43,16 @@ impl fmt::Debug for Errands {
 
 impl Default for Errands {
     fn default() -> Self {
-        Self { connector: Connector::new(None), copies: Arc::new(Semaphore::new(COPIES_MAX)) }
+        Self {
+            connector: Connector::new(None),
+            copies: Arc::new(Semaphore::new(COPIES_MAX)),
+            slow_checks: Arc::new(Semaphore::new(SLOW_CHECKS_MAX)),
+        }
     }
 }
 
 /// What comes back.
 #[derive(Debug)]
-#[expect(dead_code, reason = "authorisation reads it from the next change on")]
 pub(crate) struct Answer {
     /// Status and headers.
     pub(crate) head: ResponseHeader,
@@ -65,6 +73,22 @@ impl Errands {
     /// A place for a copy of a request, when not too many are under way.
     pub(crate) fn copy_place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.copies).try_acquire_owned().ok()
+    }
+
+    /// Makes a check that takes long on purpose (a password) on a thread for such work; `None` when
+    /// too many wait for one. Forwarding keeps its own threads.
+    pub(crate) async fn check_slowly(
+        &self,
+        check: impl FnOnce() -> bool + Send + 'static,
+    ) -> Option<bool> {
+        let place = Arc::clone(&self.slow_checks).acquire_owned();
+        let place = timeout(SLOW_CHECK_WAIT, place).await.ok()?.ok()?;
+        let checked = tokio::task::spawn_blocking(move || {
+            let passes = check();
+            drop(place);
+            passes
+        });
+        checked.await.ok()
     }
 
     /// Sends a request with a `Host` and a path, and waits for the answer.

@@ -5,18 +5,31 @@
 //! different settings never share a group.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use model::gateway::settings::{RateKey, RateLimit};
+use ring::digest::{SHA256, digest};
+
+use crate::basic_auth::{BasicAuth, HtpasswdError};
+use crate::jwt::{KeySet, KeySetError};
 use crate::origin_tls::{OriginClient, OriginTls, OriginTlsError, OriginTlsSource};
+use crate::rate_limit::Buckets;
 use crate::session::SessionKey;
+
+/// A rule, the limit's place in it, its numbers and key.
+type BucketsKey = (Arc<str>, usize, [u32; 3], RateKey);
 
 /// Shared by all views of a gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     origins: Interned<[u8; 32], OriginTls>,
     clients: Interned<[u8; 32], OriginClient>,
+    key_sets: Interned<[u8; 32], KeySet>,
+    basic_auths: Interned<[u8; 32], BasicAuth>,
+    buckets: Interned<BucketsKey, Buckets>,
     groups: AtomicU64,
     /// Signs session cookies.
     pub(crate) session_key: SessionKey,
@@ -49,9 +62,41 @@ impl Kept {
         self.clients.find_or(OriginClient::digest(chain, key), make)
     }
 
+    /// The key set of a document, parsed when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be used.
+    pub(crate) fn key_set(&self, document: &[u8]) -> Result<Arc<KeySet>, KeySetError> {
+        self.key_sets.find_or(hash(document), || KeySet::parse(document))
+    }
+
+    /// The users of an htpasswd file, parsed when there are none yet.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be used.
+    pub(crate) fn basic_auth(&self, file: &[u8]) -> Result<Arc<BasicAuth>, HtpasswdError> {
+        self.basic_auths.find_or(hash(file), || BasicAuth::parse(file))
+    }
+
+    /// The buckets of a rule's limit at this place; a changed limit begins with full ones.
+    pub(crate) fn buckets(&self, rule: &Arc<str>, place: usize, limit: &RateLimit) -> Arc<Buckets> {
+        let RateLimit { requests, per_ms, burst, key } = limit;
+        let name = (Arc::clone(rule), place, [*requests, *per_ms, *burst], key.clone());
+        let Ok(buckets) = self.buckets.find_or(name, || Ok::<_, Infallible>(Buckets::new(limit)));
+        buckets
+    }
+
     fn next_group(&self) -> u64 {
         self.groups.fetch_add(1, Ordering::Relaxed) + 1
     }
+}
+
+fn hash(octets: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, octets).as_ref());
+    hash
 }
 
 /// Values by key, for as long as somebody holds them.

@@ -3,43 +3,48 @@
 //! `request_filter` judges and routes, `upstream_peer` chooses an endpoint, the failure phases
 //! decide on a retry, `logging` settles the books. A request holds one view for its whole life.
 
+mod admission;
 mod answer;
 mod arrival;
 mod attempt;
 mod copies;
 mod record;
+mod reply;
 mod walk;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use ipnet::IpNet;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use self::admission::Refusal;
 use self::answer::Reason;
 use self::walk::Walk;
 use crate::client_io::{Pace, PaceLimits};
 use crate::clock::{self, Clock};
-use crate::endpoint::Outcome;
 use crate::errand::Errands;
+use crate::external_auth::AuthRule;
 use crate::forward::{self, Hop, Trust};
+use crate::jwt::JwtRule;
 use crate::ledger::Ledger;
 use crate::origin_peer::UPGRADED_IDLE;
 use crate::random;
 use crate::retry::Budget;
-use crate::route::Scheme;
+use crate::rule::Extras;
 use crate::trace::{TRACEPARENT, TraceId};
 use crate::view::{GatewayView, OriginSecurity};
 
+/// What sends a plain request to HTTPS: permanent, and the method stays (as ingress controllers do).
+const HTTPS_STATUS: u16 = 308;
 /// How long a client's connection is kept between requests (nginx keeps 75 s).
 pub(crate) const KEEPALIVE_S: u64 = 60;
 /// A client that takes nothing for so long is cut.
@@ -67,7 +72,7 @@ pub(crate) struct Shared {
     /// Proxies in front of us that are believed.
     pub(crate) trusted: Vec<IpNet>,
     /// `x-nearside-site`, when responses are to carry it.
-    pub(crate) site_header: Option<http::HeaderValue>,
+    pub(crate) site_header: Option<HeaderValue>,
     /// Time limits.
     pub(crate) origin: OriginLimits,
     /// Of HTTP/2 uploads; those of HTTP/1 are judged in `client_io`.
@@ -115,9 +120,8 @@ impl ProxyHttp for Proxy {
             return Ok(true);
         }
         walk.set_deadline();
-        if walk.is_preflight(session.req_header()) {
-            walk.reason = Reason::Preflight;
-            answer::preflight(session, walk, &self.shared).await?;
+        if let Err(refusal) = self.admit(session.req_header(), walk).await {
+            self.turn_away(session, walk, refusal).await?;
             return Ok(true);
         }
         if let Some((status, to)) = walk.redirected() {
@@ -179,7 +183,7 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         walk: &mut Walk,
     ) -> Result<()> {
-        let traced = request.headers.get(TRACEPARENT).map(http::HeaderValue::as_bytes);
+        let traced = request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
         if traced.and_then(TraceId::parse).is_none() {
             let (id, header) = TraceId::make([random::bits(), random::bits(), random::bits()]);
             walk.trace = Some(id);
@@ -205,7 +209,8 @@ impl ProxyHttp for Proxy {
         }
         let Some((rule, location)) = walk.located() else { return Ok(()) };
         rule.changes.apply_to_request(request, &location)?;
-        if rule.extras.is_some() {
+        if let Some(extras) = &rule.extras {
+            guard_headers(extras, request, &walk.written)?;
             self.begin_copies(request, walk, session.is_body_empty());
         }
         let Some((_, location)) = walk.located() else { return Ok(()) };
@@ -228,6 +233,12 @@ impl ProxyHttp for Proxy {
             self.copy_body(body.as_ref(), walk, end_of_stream);
         }
         let Some(piece) = body else { return Ok(()) };
+        walk.body_octets += piece.len() as u64;
+        if walk.body_octets_max.is_some_and(|most| walk.body_octets > most) {
+            walk.reason = Reason::BodyTooLarge;
+            walk.settled = true;
+            return Err(Error::new_in(ErrorType::HTTPStatus(walk.reason.status())));
+        }
         walk.waiting_since = clock::instant();
         if walk.is_overdue(walk.waiting_since) && !session.is_upgrade_req() {
             // The client took too long, not the endpoint.
@@ -249,15 +260,29 @@ impl ProxyHttp for Proxy {
     fn response_body_filter(
         &self,
         session: &mut Session,
-        _body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
         walk: &mut Walk,
     ) -> Result<Option<Duration>> {
+        if let Some(encoder) = &mut walk.encoder {
+            reply::encode(encoder, body, end_of_stream)?;
+        }
         let timed = walk.deadline.is_some() && !session.is_upgrade_req();
         if timed && walk.is_overdue(clock::instant()) {
             return Err(Error::new_up(ErrorType::ReadTimedout));
         }
         Ok(None)
+    }
+
+    /// Trailers come where the body of a compressed response should end; the body is worth more.
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut http::HeaderMap,
+        walk: &mut Walk,
+    ) -> Result<Option<Bytes>> {
+        let Some(mut encoder) = walk.encoder.take() else { return Ok(None) };
+        encoder.finish().map(Some).or_err(ErrorType::InternalError, "compressing")
     }
 
     async fn response_filter(
@@ -266,45 +291,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         walk: &mut Walk,
     ) -> Result<()> {
-        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS
-        {
-            return Ok(());
-        }
-        if let Some(answered) = &walk.upgraded {
-            answered.store(true, Ordering::Relaxed);
-        }
-        let status = response.status.as_u16();
-        if status >= 400 && self.retries_status(session, walk, status) {
-            return Err(Error::new_up(ErrorType::HTTPStatus(status)));
-        }
-        let took = u32::try_from(walk.waiting_since.elapsed().as_micros()).unwrap_or(u32::MAX);
-        walk.backend_us = Some(took);
-        walk.reason = Reason::Forwarded;
-        let failed = matches!(status, 502..=504);
-        self.settle(walk, if failed { Outcome::Failed } else { Outcome::Answered(took) });
-        if let Some(rule) = walk.rule() {
-            rule.changes.apply_to_response(response)?;
-        }
-        if let Some(changes) = walk.branch().and_then(|branch| branch.changes.as_ref()) {
-            changes.apply_to_response(response)?;
-        }
-        if let Some(extras) = walk.rule().and_then(|rule| rule.extras.as_ref()) {
-            if let Some(cors) = &extras.cors {
-                cors.apply(cors.admit(&session.req_header().headers), response)?;
-            }
-            if let (Some(keeps), Some(lease)) = (&extras.session, &walk.lease) {
-                let key = &walk.view.kept.session_key;
-                let told = (wall_s(), walk.scheme == Scheme::Https);
-                let tag = lease.endpoint().tag(key);
-                if let Some((name, value)) = keeps.write(walk.session, tag, key, told) {
-                    response.append_header(name, value)?;
-                }
-            }
-        }
-        if let Some(site) = &self.shared.site_header {
-            response.insert_header(answer::SITE_HEADER, site.clone())?;
-        }
-        Ok(())
+        self.reply(session, response, walk)
     }
 
     fn fail_to_connect(
@@ -384,6 +371,51 @@ impl ProxyHttp for Proxy {
     }
 }
 
+impl Proxy {
+    /// Answers a request that is not let in.
+    async fn turn_away(
+        &self,
+        session: &mut Session,
+        walk: &mut Walk,
+        refusal: Refusal,
+    ) -> Result<()> {
+        match refusal {
+            Refusal::Own(reason) => {
+                walk.reason = reason;
+                answer::refuse(session, walk, &self.shared).await
+            }
+            Refusal::Foreign(head, body) => {
+                walk.reason = Reason::AuthRefused(head.status.as_u16());
+                answer::pass_on(session, walk, &self.shared, (*head, body)).await
+            }
+            Refusal::Preflight => {
+                walk.reason = Reason::Preflight;
+                answer::preflight(session, walk, &self.shared).await
+            }
+            Refusal::Https(to) => {
+                walk.reason = Reason::Redirect;
+                answer::redirect(session, walk, &self.shared, (HTTPS_STATUS, &to)).await
+            }
+        }
+    }
+}
+
+/// Takes away what only the rule's protections may write, and writes it.
+fn guard_headers(
+    extras: &Extras,
+    request: &mut RequestHeader,
+    written: &[(HeaderName, HeaderValue)],
+) -> Result<()> {
+    let tokens = extras.jwt.iter().flat_map(JwtRule::written);
+    for name in tokens.chain(extras.auth.iter().flat_map(AuthRule::written)) {
+        request.remove_header(name);
+    }
+    for (name, value) in written {
+        request.append_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
 /// The pace of an HTTP/2 upload from its head on. A gRPC client may stream messages as rarely as it
 /// likes; only the time between two of them is limited, by the origin's read timeout.
 fn upload_pace(session: &mut Session, walk: &Walk) -> Option<Pace> {
@@ -392,7 +424,7 @@ fn upload_pace(session: &mut Session, walk: &Walk) -> Option<Pace> {
 }
 
 fn is_grpc(headers: &http::HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 

@@ -4,22 +4,24 @@
 //! Everything a request needs is ready here: header names are parsed, references are indices. Plain
 //! rules carry nothing beyond their backends, so that what is not asked for costs nothing.
 
+mod extras;
+
 use std::sync::Arc;
 
 use http::header;
 use model::gateway::{
-    BackendTarget, HttpFilter, HttpSettings, PathRewrite, Reference, Retry, SessionPersistence,
+    BackendTarget, HttpFilter, HttpSettings, Ingress, IngressPath, IngressTls, PathMatch,
+    PathRewrite, Reference, Retry, SessionPersistence,
 };
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use crate::cors::CorsRule;
+pub(crate) use self::extras::Extras;
 use crate::header_edit::Edits;
-use crate::mirror::MirrorRule;
+use crate::kept::Kept;
 use crate::origin_tls::OriginClient;
 use crate::retry::RetryRule;
-use crate::rewrite::{self, Location};
-use crate::session::SessionRule;
+use crate::rewrite::{self, Captures, Location};
 
 /// What to do with a matched request.
 #[derive(Debug)]
@@ -40,17 +42,6 @@ pub(crate) struct Rule {
     pub(crate) extras: Option<Box<Extras>>,
 }
 
-/// What most rules do not ask for.
-#[derive(Debug, Default)]
-pub(crate) struct Extras {
-    /// Copies.
-    pub(crate) mirrors: Vec<MirrorRule>,
-    /// Cross-origin requests.
-    pub(crate) cors: Option<CorsRule>,
-    /// Sessions.
-    pub(crate) session: Option<SessionRule>,
-}
-
 /// The end of a rule.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action {
@@ -58,6 +49,8 @@ pub(crate) enum Action {
     Forward(Vec<Branch>),
     /// Answer with a redirect.
     Redirect(Redirect),
+    /// Answer with a redirect to one address (an Ingress's annotation): status and address.
+    Elsewhere(u16, Arc<str>),
 }
 
 /// One backend of a rule.
@@ -100,6 +93,8 @@ pub(crate) struct Changes {
     pub(crate) rewrite_host: Option<Arc<str>>,
     /// The path that the origin sees instead.
     pub(crate) rewrite_path: Option<PathRewrite>,
+    /// Where the groups of a rewrite with captures come from.
+    pub(crate) captures: Option<Captures>,
 }
 
 /// Time limits of a rule; 0 switches one off (Gateway API).
@@ -149,15 +144,27 @@ pub(crate) struct RuleSource<'a> {
     pub(crate) client: Option<Arc<OriginClient>>,
     /// What HttpPolicies or annotations add, already merged for this rule.
     pub(crate) settings: &'a HttpSettings,
+    /// The Ingress that the rule comes from, if any: its own annotations.
+    pub(crate) ingress: Option<IngressSource<'a>>,
+}
+
+/// The Ingress of a rule.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IngressSource<'a> {
+    /// The whole of it.
+    pub(crate) ingress: &'a Ingress,
+    /// The path that is compiled; `None` for the default backend.
+    pub(crate) path: Option<&'a IngressPath>,
 }
 
 /// What a rule is compiled among.
 pub(crate) struct Surroundings<'a> {
     /// Resolves a backend that a filter names (grants of the rule's namespace included).
     pub(crate) target: &'a dyn Fn(&BackendTarget) -> Target,
-    #[expect(dead_code, reason = "policies ask it from the next change on")]
     /// The octets under a key of a Secret or ConfigMap that the rule may read.
     pub(crate) material: &'a dyn Fn(&Reference, &str) -> Option<&'a [u8]>,
+    /// What outlives views.
+    pub(crate) kept: &'a Kept,
     /// What was left out, one sentence each.
     pub(crate) notes: &'a mut Vec<String>,
 }
@@ -165,55 +172,39 @@ pub(crate) struct Surroundings<'a> {
 impl Rule {
     /// Compiles a rule. Never fails: what cannot be used is left out and said in the notes.
     pub(crate) fn compile(source: RuleSource<'_>, around: &mut Surroundings<'_>) -> Self {
-        let RuleSource { id, filters, backends, timeouts, retry, session, client, settings } =
-            source;
-        let extras = Extras::compile(filters, (session, settings), &id, around);
-        let changes = Changes::compile(filters, around);
+        let RuleSource {
+            id,
+            filters,
+            backends,
+            mut timeouts,
+            retry,
+            session,
+            client,
+            settings,
+            ingress,
+        } = source;
+        let mut changes = Changes::compile(filters, around);
+        let mut to_https = false;
+        if let Some(source) = ingress {
+            changes.follow(source, around);
+            timeouts.read_ms = source.ingress.read_timeout_ms;
+            timeouts.connect_ms = source.ingress.connect_timeout_ms;
+            to_https = source.wants_https();
+        }
+        let extras = Extras::compile(filters, (session, settings), (&id, to_https), around);
         let branch = |(share, filters): (Share, &[HttpFilter])| {
             let changes = Changes::compile(filters, around);
             let changed = changes != Changes::default();
             Branch { share, changes: changed.then(|| Box::new(changes)) }
         };
-        let action = match redirect(filters) {
-            Some(redirect) => Action::Redirect(redirect),
-            None => Action::Forward(backends.into_iter().map(branch).collect()),
+        let elsewhere = ingress.and_then(|source| source.ingress.redirect.clone());
+        let action = match (redirect(filters), elsewhere) {
+            (Some(redirect), _) => Action::Redirect(redirect),
+            (None, Some((status, address))) => Action::Elsewhere(status, address),
+            (None, None) => Action::Forward(backends.into_iter().map(branch).collect()),
         };
         let retry = retry.map(RetryRule::compile);
         Self { id, action, changes, timeouts, retry, client, extras: extras.map(Box::new) }
-    }
-}
-
-impl Extras {
-    /// `None` when there are none.
-    fn compile(
-        filters: &[HttpFilter],
-        (session, settings): (Option<&SessionPersistence>, &HttpSettings),
-        id: &Arc<str>,
-        around: &mut Surroundings<'_>,
-    ) -> Option<Self> {
-        let mut extras = Self::default();
-        for filter in filters {
-            match filter {
-                HttpFilter::Mirror(mirror) => {
-                    extras.mirrors.extend(MirrorRule::compile(mirror, around));
-                }
-                HttpFilter::Cors(cors) => extras.cors = Some(CorsRule::compile(cors)),
-                _ => {}
-            }
-        }
-        // The route's own word counts before a policy's.
-        if extras.cors.is_none() {
-            extras.cors = settings.cors.as_ref().map(CorsRule::compile);
-        }
-        if let Some(session) = session.or(settings.session.as_ref()) {
-            extras.session = SessionRule::compile(session, id);
-            if extras.session.is_none() {
-                around.notes.push("sessions are not kept: the name cannot be used".to_owned());
-            }
-        }
-        let Self { mirrors, cors, session } = &extras;
-        let asked = !mirrors.is_empty() || cors.is_some() || session.is_some();
-        asked.then_some(extras)
     }
 }
 
@@ -225,7 +216,8 @@ impl Changes {
         location: &Location<'_>,
     ) -> Result<()> {
         if let Some(rewrite) = &self.rewrite_path {
-            request.set_raw_path(rewrite::target(rewrite, location).as_bytes())?;
+            let target = rewrite::target(rewrite, self.captures.as_ref(), location);
+            request.set_raw_path(target.as_bytes())?;
         }
         if let Some(host) = &self.rewrite_host {
             request.insert_header(header::HOST, &**host)?;
@@ -236,6 +228,21 @@ impl Changes {
     /// Changes a response on its way to a client.
     pub(crate) fn apply_to_response(&self, response: &mut ResponseHeader) -> Result<()> {
         self.response.iter().try_for_each(|edits| edits.apply_to_response(response))
+    }
+
+    /// Adds what an Ingress's annotations change.
+    fn follow(&mut self, source: IngressSource<'_>, around: &mut Surroundings<'_>) {
+        let IngressSource { ingress, path } = source;
+        self.rewrite_host.clone_from(&ingress.rewrite_host);
+        self.rewrite_path.clone_from(&ingress.rewrite);
+        let pattern = match path.map(|path| &path.path) {
+            Some(PathMatch::Regex(pattern)) if self.rewrite_path.is_some() => pattern,
+            _ => return,
+        };
+        match Captures::compile(pattern) {
+            Some(captures) => self.captures = Some(captures),
+            None => around.notes.push(format!("the path `{pattern}` is no regular expression")),
+        }
     }
 
     fn compile(filters: &[HttpFilter], around: &mut Surroundings<'_>) -> Self {
@@ -262,6 +269,19 @@ impl Changes {
         let note = |name| format!("the header `{name}` cannot be changed by a filter");
         around.notes.extend(refused.into_iter().map(note));
         changes
+    }
+}
+
+impl IngressSource<'_> {
+    /// Whether plain requests are sent to HTTPS: as the annotation says, or when `tls` names the
+    /// host.
+    fn wants_https(&self) -> bool {
+        let host = self.path.and_then(|path| path.host.as_ref());
+        let named = |tls: &IngressTls| {
+            tls.hosts.is_empty() || host.is_some_and(|host| tls.hosts.contains(host))
+        };
+        let default = || self.ingress.tls.iter().any(named);
+        self.ingress.https_redirect.unwrap_or_else(default)
     }
 }
 

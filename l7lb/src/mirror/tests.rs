@@ -13,8 +13,12 @@ fn compile(
         denominator,
     };
     let mut notes = Vec::new();
-    let mut around =
-        Surroundings { target: &|_| target, material: &|_, _| None, notes: &mut notes };
+    let mut around = Surroundings {
+        target: &|_| target,
+        material: &|_, _| None,
+        kept: &crate::kept::Kept::default(),
+        notes: &mut notes,
+    };
     (MirrorRule::compile(&mirror, &mut around), notes)
 }
 

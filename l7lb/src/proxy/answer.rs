@@ -10,6 +10,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::{Shared, Walk};
+use crate::error_page::{Page, Whose};
 use crate::head::Fault;
 
 /// Names the site in a response.
@@ -29,6 +30,26 @@ pub(crate) enum Reason {
     Preflight,
     /// The request itself was refused.
     Refused(Fault),
+    /// The rule's lists do not let this client in.
+    AddressDenied,
+    /// The client comes too often.
+    RateLimited,
+    /// The body is longer than the rule allows.
+    BodyTooLarge,
+    /// No token, or one that does not do.
+    TokenRefused,
+    /// A token that lacks a claim.
+    TokenForbidden,
+    /// No password, or a wrong one.
+    Unauthorized,
+    /// The service that is asked said no; the status is its own.
+    AuthRefused(u16),
+    /// Nobody said whether the request may pass.
+    AuthUnanswered,
+    /// A protection of the rule cannot be set up.
+    BadPolicy,
+    /// The rule's page stands in for a backend's error of this status.
+    ErrorPage(u16),
     /// No rule matches.
     NoRoute,
     /// The connection was opened for another name, whose certificate or listener is not this
@@ -62,10 +83,15 @@ impl Reason {
             Self::Forwarded | Self::Preflight => 200,
             Self::Redirect => 302,
             Self::Refused(fault) => fault.status(),
+            Self::TokenRefused | Self::Unauthorized => 401,
+            Self::AddressDenied | Self::TokenForbidden => 403,
             Self::NoRoute => 404,
+            Self::BodyTooLarge => 413,
+            Self::RateLimited => 429,
+            Self::AuthRefused(status) | Self::ErrorPage(status) => status,
             Self::Misdirected => 421,
-            Self::BadBackend | Self::BadBackendTls | Self::Internal => 500,
-            Self::NoEndpoints => 503,
+            Self::BadBackend | Self::BadBackendTls | Self::BadPolicy | Self::Internal => 500,
+            Self::NoEndpoints | Self::AuthUnanswered => 503,
             Self::ConnectFailed | Self::OriginTls | Self::OriginBroke => 502,
             Self::ConnectTimeout | Self::OriginTimeout => 504,
             // nginx's code for it; never sent.
@@ -79,6 +105,16 @@ impl Reason {
             Self::Redirect => "redirect",
             Self::Preflight => "cors-preflight",
             Self::Refused(fault) => fault.code(),
+            Self::AddressDenied => "address-denied",
+            Self::RateLimited => "rate-limited",
+            Self::BodyTooLarge => "body-too-large",
+            Self::TokenRefused => "token-refused",
+            Self::TokenForbidden => "token-forbidden",
+            Self::Unauthorized => "unauthorized",
+            Self::AuthRefused(_) => "auth-refused",
+            Self::AuthUnanswered => "auth-unanswered",
+            Self::BadPolicy => "bad-policy",
+            Self::ErrorPage(_) => "error-page",
             Self::NoRoute => "no-route",
             Self::Misdirected => "misdirected",
             Self::BadBackend => "bad-backend",
@@ -130,8 +166,40 @@ pub(crate) async fn refuse(session: &mut Session, walk: &Walk, shared: &Shared) 
     if walk.reason == Reason::Refused(Fault::Method) {
         response.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
-    let response = decorate(session, walk, shared, response)?;
-    send(session, response, format!("{status} {code}\n")).await
+    for (name, value) in &walk.told {
+        response.append_header(name.clone(), value.clone())?;
+    }
+    let mut response = decorate(session, walk, shared, response)?;
+    let whose = match walk.reason {
+        Reason::ErrorPage(_) => Whose::Backend,
+        _ => Whose::Own,
+    };
+    let pages = walk.rule().and_then(|rule| rule.extras.as_ref()).map(|extras| &extras.pages);
+    match pages.and_then(|pages| Page::find(pages, status, whose)) {
+        Some(page) => {
+            response.insert_header(header::CONTENT_TYPE, page.content_type.clone())?;
+            let body = page.body.clone();
+            send(session, response, body).await
+        }
+        None => {
+            response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
+            send(session, response, format!("{status} {code}\n").into()).await
+        }
+    }
+}
+
+/// Passes on the answer of the service that was asked.
+pub(crate) async fn pass_on(
+    session: &mut Session,
+    walk: &Walk,
+    shared: &Shared,
+    (head, body): (ResponseHeader, Bytes),
+) -> Result<()> {
+    if walk.is_grpc {
+        return fail_call(session, walk, shared).await;
+    }
+    let response = decorate(session, walk, shared, head)?;
+    send(session, response, body).await
 }
 
 /// Answers with a redirect: status and location.
@@ -147,7 +215,7 @@ pub(crate) async fn redirect(
         rule.changes.apply_to_response(&mut response)?;
     }
     let response = decorate(session, walk, shared, response)?;
-    send(session, response, String::new()).await
+    send(session, response, Bytes::new()).await
 }
 
 /// Answers a preflight.
@@ -158,7 +226,7 @@ pub(crate) async fn preflight(session: &mut Session, walk: &Walk, shared: &Share
         cors.answer(&session.req_header().headers, &mut response)?;
     }
     name_site(shared, &mut response)?;
-    send(session, response, String::new()).await
+    send(session, response, Bytes::new()).await
 }
 
 /// Fails a gRPC call: an answer of trailers alone, whose status 200 only says that it is gRPC
@@ -221,15 +289,12 @@ fn decorate(
     Ok(response)
 }
 
-async fn send(session: &mut Session, mut response: ResponseHeader, body: String) -> Result<()> {
+async fn send(session: &mut Session, mut response: ResponseHeader, body: Bytes) -> Result<()> {
     response.insert_header(header::CONTENT_LENGTH, body.len().to_string())?;
-    if !body.is_empty() {
-        response.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
-    }
     let empty = body.is_empty() || session.req_header().method == Method::HEAD;
     if empty {
         return write_head(session, response).await;
     }
     session.write_response_header(Box::new(response), false).await?;
-    session.write_response_body(Some(Bytes::from(body)), true).await
+    session.write_response_body(Some(body), true).await
 }

@@ -50,15 +50,12 @@ impl Proxy {
         let address = lease.endpoint().address;
         let security = cluster.security.clone();
         let client = walk.rule().and_then(|rule| rule.client.as_ref().map(Arc::clone));
-        // gRPC is HTTP/2 on both sides, whatever the Service says of its port.
         let usage = if session.is_upgrade_req() {
             let answered = Arc::new(AtomicBool::new(false));
             walk.upgraded = Some(Arc::clone(&answered));
             Usage::Upgrade(answered)
-        } else if cluster.protocol == OriginProtocol::H2c || walk.is_grpc {
-            Usage::Http2
         } else {
-            Usage::Http1
+            usage_of(cluster.protocol, walk.is_grpc)
         };
         let times = PeerTimes { connect, read, write: between };
         let peer = origin_peer::peer(address, &security, client.as_deref(), usage, times);
@@ -174,7 +171,8 @@ impl Proxy {
             error.set_retry(true);
             return;
         }
-        if *error.esource() != ErrorSource::Upstream {
+        let replaced = matches!(walk.reason, Reason::ErrorPage(_));
+        if replaced || *error.esource() != ErrorSource::Upstream {
             error.set_retry(false);
             return;
         }
@@ -204,6 +202,15 @@ impl Proxy {
             && patient;
         let retry = replayable && (stale || walk.others || asked) && self.may_retry(walk);
         error.set_retry(retry);
+    }
+}
+
+/// What a backend is spoken to in. gRPC is HTTP/2, whatever the Service says of its port.
+pub(super) fn usage_of(protocol: OriginProtocol, is_grpc: bool) -> Usage {
+    match protocol {
+        OriginProtocol::H2c => Usage::Http2,
+        OriginProtocol::Http1 if is_grpc => Usage::Http2,
+        OriginProtocol::Http1 => Usage::Http1,
     }
 }
 

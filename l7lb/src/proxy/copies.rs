@@ -9,11 +9,11 @@ use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
 use super::Proxy;
+use super::attempt::usage_of;
 use super::walk::Walk;
 use crate::errand::ErrandLimits;
 use crate::mirror::Copying;
-use crate::origin_peer::{self, PeerTimes, Usage};
-use crate::view::OriginProtocol;
+use crate::origin_peer::{self, PeerTimes};
 use crate::{balance, random};
 
 /// A copy's answer is read up to here, so that its connection can be kept.
@@ -68,11 +68,7 @@ impl Proxy {
             let Some(cluster) = walk.view.clusters.get(index as usize) else { continue };
             let now = self.shared.clock.now();
             let picked = balance::pick(&cluster.endpoints, &[], now, random::bits());
-            let usage = match cluster.protocol {
-                OriginProtocol::H2c => Usage::Http2,
-                OriginProtocol::Http1 if walk.is_grpc => Usage::Http2,
-                OriginProtocol::Http1 => Usage::Http1,
-            };
+            let usage = usage_of(cluster.protocol, walk.is_grpc);
             let limits = self.shared.origin;
             let times =
                 PeerTimes { connect: limits.connect, read: limits.read, write: limits.read };

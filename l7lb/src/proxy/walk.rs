@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use pingora_http::RequestHeader;
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::answer::Reason;
 use crate::client_io::Pace;
-use crate::cors::CorsRule;
+use crate::compression::Encoder;
 use crate::endpoint::Lease;
 use crate::ledger::InFlight;
 use crate::mirror::Copying;
@@ -59,6 +59,15 @@ pub(crate) struct Walk {
     pub(crate) upgraded: Option<Arc<AtomicBool>>,
     /// The copy that is being made for mirrors.
     pub(crate) copying: Option<Box<Copying>>,
+    /// Headers of our own refusal.
+    pub(crate) told: Vec<(HeaderName, HeaderValue)>,
+    /// Headers for the backend that only protections may write.
+    pub(crate) written: Vec<(HeaderName, HeaderValue)>,
+    /// The rule's limit of the request's body, and what has come of it.
+    pub(crate) body_octets_max: Option<u64>,
+    pub(crate) body_octets: u64,
+    /// Compresses the response's body.
+    pub(crate) encoder: Option<Box<Encoder>>,
     /// A gRPC call.
     pub(crate) is_grpc: bool,
     /// The trace that was made for it; one that came is in the request.
@@ -103,6 +112,11 @@ impl Walk {
             session: None,
             upgraded: None,
             copying: None,
+            told: Vec::new(),
+            written: Vec::new(),
+            body_octets_max: None,
+            body_octets: 0,
+            encoder: None,
             is_grpc: false,
             trace: None,
             tried: SmallVec::new(),
@@ -147,6 +161,7 @@ impl Walk {
         let (rule, location) = self.located()?;
         match &rule.action {
             Action::Redirect(to) => Some((to.status, rewrite::redirect(to, &location))),
+            Action::Elsewhere(status, address) => Some((*status, address.to_string())),
             Action::Forward(_) => None,
         }
     }
@@ -169,7 +184,7 @@ impl Walk {
     pub(crate) fn branch(&self) -> Option<&Branch> {
         match &self.rule()?.action {
             Action::Forward(branches) => branches.get(self.branch? as usize),
-            Action::Redirect(_) => None,
+            Action::Redirect(_) | Action::Elsewhere(..) => None,
         }
     }
 
@@ -179,13 +194,6 @@ impl Walk {
             Target::Cluster(index) => self.view.clusters.get(index as usize),
             Target::Broken | Target::Absent => None,
         }
-    }
-
-    /// Whether the rule answers this request as a preflight.
-    pub(crate) fn is_preflight(&self, request: &RequestHeader) -> bool {
-        let extras = self.rule().and_then(|rule| rule.extras.as_ref());
-        extras.is_some_and(|extras| extras.cors.is_some())
-            && CorsRule::is_preflight(&request.method, &request.headers)
     }
 
     /// Draws one of the rule's branches by weight.

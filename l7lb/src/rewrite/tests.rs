@@ -31,11 +31,11 @@ fn prefixes_are_replaced_as_in_the_specification() {
     ];
     for (path, matched, with, result) in cases {
         let rewrite = PathRewrite::ReplacePrefix(with.into());
-        assert_eq!(target(&rewrite, &at(path, matched)), result, "{path} {with}");
+        assert_eq!(target(&rewrite, None, &at(path, matched)), result, "{path} {with}");
     }
     let full = PathRewrite::ReplaceFull("/one".into());
     let asked = Location { query: Some("q=1"), ..at("/two/three", 4) };
-    assert_eq!(target(&full, &asked), "/one?q=1");
+    assert_eq!(target(&full, None, &asked), "/one?q=1");
 }
 
 #[test]
@@ -61,4 +61,26 @@ fn redirects_name_only_ports_that_need_it() {
     for (document, location) in cases {
         assert_eq!(redirect(&document, &at("/p", 2)), location, "{document:?}");
     }
+}
+
+#[test]
+fn captures_are_filled_in_as_ingress_controllers_do() {
+    let fill = |pattern: &str, text: &str, path: &str| {
+        let captures = Captures::compile(pattern).unwrap();
+        let rewrite = PathRewrite::ReplaceCaptures(text.into());
+        target(&rewrite, Some(&captures), &at(path, 0))
+    };
+    for (pattern, text, path, result) in [
+        ("/something(/|$)(.*)", "/$2", "/something/new", "/new"),
+        ("/something(/|$)(.*)", "/$2", "/something", "/"),
+        ("/something(/|$)(.*)", "/$2", "/Something/New", "/New"),
+        ("/v([0-9]+)/(.*)", "/api/$2/$1/$3/$10", "/v7/a/b", "/api/a/b/7//"),
+        ("/x", "/cost$", "/x", "/cost$"),
+        ("/x", "no-slash", "/x", "/no-slash"),
+        ("/x(.*)", "/$1", "/elsewhere", "/"),
+    ] {
+        assert_eq!(fill(pattern, text, path), result, "{pattern} {text} {path}");
+    }
+    assert!(Captures::compile("(").is_none());
+    assert!(Captures::compile(&"(a{1000}){1000}".repeat(9)).is_none(), "bounded");
 }

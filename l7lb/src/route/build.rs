@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use model::gateway::{
     Gateway, GatewayObjects, HostPattern, HttpMatch, HttpRoute, HttpRule, HttpSettings, Ingress,
-    IngressBackend, Listener, ListenerProtocol, Meta, NamespaceFilter, ObjectSet, ParentRef,
-    PathMatch, PortRef, ValueMatch,
+    IngressBackend, IngressPath, Listener, ListenerProtocol, Meta, NamespaceFilter, ObjectSet,
+    ParentRef, PathMatch, PortRef, ValueMatch,
 };
 use model::name::ObjectRef;
 
@@ -21,7 +21,7 @@ use crate::backend_tls;
 use crate::kept::Kept;
 use crate::origin_tls::OriginClient;
 use crate::path;
-use crate::rule::{Rule, RuleSource, Share, Surroundings, Target, Timeouts};
+use crate::rule::{IngressSource, Rule, RuleSource, Share, Surroundings, Target, Timeouts};
 use crate::view::Warning;
 
 /// Builds the table. Never fails: what is wrong is left out and said in `warnings`.
@@ -191,6 +191,7 @@ impl Builder<'_> {
                     let mine = named.object.namespace == meta.object.namespace;
                     backend_tls::material(self.objects, named, key).filter(|_| mine)
                 },
+                kept: self.kept,
                 notes: &mut notes,
             },
         );
@@ -206,7 +207,7 @@ impl Builder<'_> {
     fn ingress(&mut self, ingress: &Ingress) -> Option<u32> {
         let meta = &ingress.meta;
         for (place, path) in ingress.paths.iter().enumerate() {
-            let rule = self.ingress_rule(ingress, &place.to_string(), &path.backend);
+            let rule = self.ingress_rule(ingress, Some(path), &place.to_string(), &path.backend);
             self.entries.push(Entry {
                 on_http: true,
                 on_https: true,
@@ -226,10 +227,16 @@ impl Builder<'_> {
             });
         }
         let backend = ingress.default_backend.as_ref()?;
-        Some(self.ingress_rule(ingress, "default", backend))
+        Some(self.ingress_rule(ingress, None, "default", backend))
     }
 
-    fn ingress_rule(&mut self, ingress: &Ingress, place: &str, backend: &IngressBackend) -> u32 {
+    fn ingress_rule(
+        &mut self,
+        ingress: &Ingress,
+        path: Option<&IngressPath>,
+        place: &str,
+        backend: &IngressBackend,
+    ) -> u32 {
         let meta = &ingress.meta;
         let target = match self.target(meta, &backend.service, &backend.port) {
             Target::Broken => Target::Absent,
@@ -244,6 +251,7 @@ impl Builder<'_> {
             session: None,
             client: None,
             settings: &ingress.settings,
+            ingress: Some(IngressSource { ingress, path }),
         };
         self.push_rule(meta, source)
     }
@@ -375,6 +383,7 @@ impl Builder<'_> {
             session: rule.session.as_ref(),
             client: self.client(route),
             settings: &HttpSettings::default(),
+            ingress: None,
         };
         self.push_rule(&route.meta, source)
     }

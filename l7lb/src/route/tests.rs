@@ -354,7 +354,7 @@ fn what_cannot_be_used_is_named_and_the_rest_stays() {
             Action::Forward(branches) => {
                 Some(branches.iter().map(|branch| branch.share.clone()).collect::<Vec<_>>())
             }
-            Action::Redirect(_) => None,
+            Action::Redirect(_) | Action::Elsewhere(..) => None,
         }
     };
     let share = |target| Some(vec![Share { target, weight: 1 }]);
