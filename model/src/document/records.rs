@@ -14,6 +14,11 @@ use crate::record::{RecordSet, RecordType};
 /// The most records of a set: more of the smallest would not fit a message of 64 KiB with names
 /// and signatures.
 const SET_RECORDS_MAX: usize = 2000;
+/// The most octets of a set in an answer: a message has 65,535, and the longest question, a chain of
+/// aliases, signatures and EDNS want some of them.
+const SET_OCTETS_MAX: usize = 60_000;
+/// What a record has in an answer beside its rdata: a pointer for its owner, type, class, TTL, length.
+const RECORD_HEAD_OCTETS: usize = 12;
 /// RFC 4034 and 5155: what signing makes.
 const RRSIG: RecordType = RecordType(46);
 const NSEC: RecordType = RecordType(47);
@@ -35,6 +40,8 @@ pub(super) struct StaticRecord {
 struct Set {
     ttl_s: u32,
     rdata: Vec<Box<[u8]>>,
+    /// Of an answer with the set.
+    octets: usize,
     span: Span,
 }
 
@@ -74,9 +81,16 @@ impl StaticSets {
             report.error(span, why, help);
             return;
         }
+        let octets = RECORD_HEAD_OCTETS + rdata.len();
         match self.sets.entry((owner, record_type)) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Set { ttl_s, rdata: vec![rdata], span });
+                if octets > SET_OCTETS_MAX {
+                    let owner = &vacant.key().0;
+                    let message = format!("this {record_type} of `{owner}` fits into no answer");
+                    let help = format!("a set of records may have {SET_OCTETS_MAX} octets");
+                    report.error(span, message, help);
+                }
+                vacant.insert(Set { ttl_s, rdata: vec![rdata], octets, span });
             }
             Entry::Occupied(mut occupied) => {
                 let (owner, _) = occupied.key().clone();
@@ -85,6 +99,10 @@ impl StaticSets {
                     let message =
                         format!("`{owner}` has more than {SET_RECORDS_MAX} {record_type}");
                     report.error(span, message, "give some of them names of their own");
+                    return;
+                }
+                if set.octets > SET_OCTETS_MAX {
+                    // Said once.
                     return;
                 }
                 if set.rdata.contains(&rdata) {
@@ -99,6 +117,12 @@ impl StaticSets {
                     set.ttl_s = set.ttl_s.min(ttl_s);
                 }
                 set.rdata.push(rdata);
+                set.octets += octets;
+                if set.octets > SET_OCTETS_MAX {
+                    let message = format!("the {record_type} of `{owner}` fit into no answer");
+                    let help = format!("all of them may have {SET_OCTETS_MAX} octets: remove some");
+                    report.error(span, message, help);
+                }
             }
         }
     }

@@ -251,6 +251,27 @@ fn a_zone_file_gives_what_the_document_leaves_out() {
 }
 
 #[test]
+fn a_set_that_fits_into_no_answer_is_refused_once() {
+    let document = "apiVersion: nearside.dev/v1alpha1\nkind: Zone\nmetadata: {name: z}\n\
+                    spec: {apex: z.example, zoneFile: z.zone, nameServers: [{name: ns.other.}]}\n";
+    let check = |zone_file: &str, expected: &[&str]| {
+        let files = [file("z.yaml", document), file("z.zone", zone_file)];
+        let found = load(&files).map_or_else(
+            |found| found.into_iter().map(|found| found.message).collect(),
+            |_| Vec::new(),
+        );
+        assert_eq!(found, expected);
+    };
+    // 12 octets, the length and the text, 250 times.
+    let text = "x".repeat(222);
+    check(&format!("$GENERATE 100-349 a TXT {text}$$${{0,4}}\n"), &[]);
+    let over = "the TXT of `a.z.example.` fit into no answer";
+    check(&format!("$GENERATE 100-500 a TXT {text}$$${{0,4}}\n"), &[over]);
+    let one = format!("a TYPE65280 \\# 60000 {}\n", "00".repeat(60_000));
+    check(&one, &["this TYPE65280 of `a.z.example.` fits into no answer"]);
+}
+
+#[test]
 fn records_of_a_service_are_at_each_of_its_hostnames() {
     let text = "apiVersion: nearside.dev/v1alpha1\nkind: GlobalService\nmetadata: {name: s}\n\
                 spec: {hostnames: [s.edge.example, \"*.s.edge.example\"], \
