@@ -159,6 +159,21 @@ async fn tcp_queries_may_come_many_at_once_and_octet_by_octet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_longest_frame_is_read_whole_and_answered() {
+    let server = Server::start(config(&["127.0.0.1:0"]), cell()).expect("starts");
+    let mut stream = TcpStream::connect(server.local_addrs()[0]).await.expect("connects");
+    let short = hello().option(12, b"").packet().len();
+    let long = hello().option(12, &vec![0; 65_535 - short]);
+    assert_eq!(long.packet().len(), 65_535);
+    let frames = [framed(&long), framed(&long), framed(&hello())].concat();
+    stream.write_all(&frames).await.expect("writes");
+    for _ in 0..3 {
+        assert_eq!(read_answer(&mut stream).await, HELLO);
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn idle_half_sent_and_senseless_connections_are_cut() {
     let mut config = config(&["127.0.0.1:0"]);
     config.tcp.idle = Duration::from_millis(50);
