@@ -18,6 +18,7 @@ use crate::jwt::{KeySet, KeySetError};
 use crate::origin_tls::{OriginClient, OriginTls, OriginTlsError, OriginTlsSource};
 use crate::rate_limit::Buckets;
 use crate::session::SessionKey;
+use crate::turn::Turns;
 
 /// A rule, the limit's place in it, its numbers and key.
 type BucketsKey = (Arc<str>, usize, [u32; 3], RateKey);
@@ -30,6 +31,9 @@ pub(crate) struct Kept {
     key_sets: Interned<[u8; 32], KeySet>,
     basic_auths: Interned<[u8; 32], BasicAuth>,
     buckets: Interned<BucketsKey, Buckets>,
+    rule_turns: Interned<Arc<str>, Turns>,
+    /// Of connections and flows without a rule's own.
+    pub(crate) turns: Turns,
     groups: AtomicU64,
     /// Signs session cookies.
     pub(crate) session_key: SessionKey,
@@ -86,6 +90,13 @@ impl Kept {
         let name = (Arc::clone(rule), place, [*requests, *per_ms, *burst], key.clone());
         let Ok(buckets) = self.buckets.find_or(name, || Ok::<_, Infallible>(Buckets::new(limit)));
         buckets
+    }
+
+    /// The turns of a rule's backends.
+    pub(crate) fn turns_of(&self, rule: &Arc<str>) -> Arc<Turns> {
+        let make = || Ok::<_, Infallible>(Turns::default());
+        let Ok(turns) = self.rule_turns.find_or(Arc::clone(rule), make);
+        turns
     }
 
     fn next_group(&self) -> u64 {

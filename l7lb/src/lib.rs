@@ -5,7 +5,7 @@
 //! a `stream` of octets or carries requests. A request walks `client_io`, which passes only heads that `head` has
 //! judged -> `proxy` -> `route` -> `balance` -> Pingora connects -> on failure `retry` -> the
 //! endpoint learns from the outcome. Decisions are pure and take the time and the randomness as
-//! arguments; `gateway`, `accept`, `client_io`, `proxy`, `check`, `clock` and `random` are the
+//! arguments; `gateway`, `accept`, `client_io`, `proxy`, `errand`, `check`, `clock` and `random` are the
 //! shell. One immutable view is swapped by reload; a request keeps the one it began with.
 
 mod accept;
@@ -65,6 +65,7 @@ mod ticket;
 mod tls;
 mod trace;
 mod transport;
+mod turn;
 mod view;
 
 pub use access_log::AccessLog;

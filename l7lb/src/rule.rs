@@ -22,6 +22,7 @@ use crate::kept::Kept;
 use crate::origin_tls::OriginClient;
 use crate::retry::RetryRule;
 use crate::rewrite::{self, Captures, Location};
+use crate::turn::Turns;
 
 /// What to do with a matched request.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Rule {
     pub(crate) action: Action,
     /// What the rule changes on the way.
     pub(crate) changes: Changes,
+    /// Whose turn among several backends it is.
+    pub(crate) turns: Option<Arc<Turns>>,
     /// How long things may take.
     pub(crate) timeouts: Timeouts,
     /// Which failures are tried again, when the rule says so.
@@ -203,8 +206,10 @@ impl Rule {
             (None, Some((status, address))) => Action::Elsewhere(status, address),
             (None, None) => Action::Forward(backends.into_iter().map(branch).collect()),
         };
+        let several = matches!(&action, Action::Forward(branches) if branches.len() > 1);
+        let turns = several.then(|| around.kept.turns_of(&id));
         let retry = retry.map(RetryRule::compile);
-        Self { id, action, changes, timeouts, retry, client, extras: extras.map(Box::new) }
+        Self { id, action, changes, turns, timeouts, retry, client, extras: extras.map(Box::new) }
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::route::Scheme;
 use crate::rule::{Share, Target};
 use crate::termination::Termination;
+use crate::turn;
 
 /// The longest name looked up label by label; DNS allows 127 labels.
 const LABELS_MAX: usize = 128;
@@ -120,16 +121,8 @@ pub(crate) struct StreamPlan {
 
 impl StreamPlan {
     /// Draws a backend by weight; `None` when all weigh nothing.
-    pub(crate) fn draw(&self, random: u64) -> Option<Target> {
-        let total: u64 = self.shares.iter().map(|share| u64::from(share.weight)).sum();
-        // Weights are at most 1,000,000 each, so 32 random bits and the total fit in 64.
-        let mut place = ((random >> 32) * total) >> 32;
-        for share in &self.shares {
-            match place.checked_sub(u64::from(share.weight)) {
-                Some(rest) => place = rest,
-                None => return Some(share.target),
-            }
-        }
-        None
+    pub(crate) fn draw(&self, number: u64) -> Option<Target> {
+        let weights = self.shares.iter().map(|share| share.weight);
+        self.shares.get(turn::place(number, weights)?).map(|share| share.target)
     }
 }

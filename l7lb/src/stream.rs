@@ -199,13 +199,13 @@ async fn connect(
     }
 }
 
-/// The backend of one connection or flow, drawn by weight.
+/// The backend of one connection or flow, by weight.
 pub(crate) fn cluster<'v>(
     plan: Option<&StreamPlan>,
     view: &'v GatewayView,
 ) -> Result<&'v Cluster, Reason> {
     let plan = plan.ok_or(Reason::NoRoute)?;
-    match plan.draw(random::bits()) {
+    match plan.draw(view.kept.turns.next()) {
         Some(Target::Cluster(index)) => view.clusters.get(index as usize).ok_or(Reason::BadBackend),
         Some(Target::Broken | Target::Absent) | None => Err(Reason::BadBackend),
     }

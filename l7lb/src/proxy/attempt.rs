@@ -71,7 +71,7 @@ impl Proxy {
             return Ok(());
         }
         if walk.branch.is_none() {
-            walk.branch = Some(walk.weigh(random::bits())?);
+            walk.branch = Some(walk.weigh()?);
         }
         if walk.branch().is_some_and(|branch| branch.share.target == Target::Absent) {
             return Err(Reason::NoEndpoints);

@@ -19,6 +19,7 @@ use crate::route::{Found, Scheme};
 use crate::rule::{Action, Branch, Rule, Target};
 use crate::session::Session;
 use crate::trace::TraceId;
+use crate::turn;
 use crate::view::{Cluster, GatewayView};
 
 /// The request's context. Its view never changes while it lives.
@@ -196,23 +197,14 @@ impl Walk {
         }
     }
 
-    /// Draws one of the rule's branches by weight.
-    pub(crate) fn weigh(&self, random: u64) -> Result<u32, Reason> {
-        let Some(Action::Forward(branches)) = self.rule().map(|rule| &rule.action) else {
-            return Err(Reason::Internal);
-        };
-        if branches.len() == 1 {
+    /// The branch whose turn it is.
+    pub(crate) fn weigh(&self) -> Result<u32, Reason> {
+        let rule = self.rule().ok_or(Reason::Internal)?;
+        let (Action::Forward(branches), Some(turns)) = (&rule.action, &rule.turns) else {
             return Ok(0);
-        }
-        let total: u64 = branches.iter().map(|branch| u64::from(branch.share.weight)).sum();
-        // Weights are at most 1,000,000 each, so 32 random bits and the total fit in 64.
-        let mut place = ((random >> 32) * total) >> 32;
-        for (at, branch) in (0..).zip(branches) {
-            match place.checked_sub(u64::from(branch.share.weight)) {
-                Some(rest) => place = rest,
-                None => return Ok(at),
-            }
-        }
-        Err(Reason::BadBackend)
+        };
+        let weights = branches.iter().map(|branch| branch.share.weight);
+        let place = turn::place(turns.next(), weights).ok_or(Reason::BadBackend)?;
+        u32::try_from(place).map_err(|_| Reason::Internal)
     }
 }

@@ -66,8 +66,8 @@ async fn five_hundred_requests_keep_to_the_weights() {
     for _ in 0..500 {
         assert_eq!(client.get("a", "/").await.unwrap().status, 200);
     }
-    // Five points of 500 requests, as the conformance suite asks.
-    assert!((325..=375).contains(&one.hits()), "{}", one.hits());
+    // The conformance suite allows five points of 500 requests; these are two.
+    assert!((340..=360).contains(&one.hits()), "{}", one.hits());
     assert_eq!(one.hits() + two.hits(), 500);
 }
 
