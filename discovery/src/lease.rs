@@ -93,7 +93,9 @@ impl Candidate {
         self.renewed_ms = None;
         let is_mine = lease["spec"]["holderIdentity"] == self.me.as_str();
         if is_mine {
-            lease["spec"]["holderIdentity"] = "".into();
+            if let Some(spec) = lease["spec"].as_object_mut() {
+                spec.remove("holderIdentity");
+            }
             if let Some(metadata) = lease["metadata"].as_object_mut() {
                 metadata.remove("managedFields");
             }

@@ -84,7 +84,10 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     }
     let mut gateways = Gateways::new(args.gateway);
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
-    gateways.checked().await;
+    if !sources.has_cluster() {
+        // A directory says nothing about who is alive; an API server does.
+        gateways.checked().await;
+    }
     readiness.send_replace(Readiness::Ready);
     tracing::info!(%site, ?addresses, "serving");
 

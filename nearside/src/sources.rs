@@ -90,6 +90,11 @@ impl Sources {
         &self.policy
     }
 
+    /// Whether an API server is one of them.
+    pub(crate) fn has_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// What is still to be learned before anything may be served; `None` when nothing is.
     pub(crate) fn missing(&self) -> Option<String> {
         let cluster = self.cluster.as_ref()?;

@@ -4,6 +4,7 @@
 
 mod disk;
 mod following;
+mod secure;
 mod statuses;
 mod trouble;
 mod world;
