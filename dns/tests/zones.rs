@@ -266,3 +266,13 @@ fn a_referral_without_its_glue_is_cut_and_one_without_other_addresses_is_not() {
     check("cut.example", 512, "NOERROR tc: 0 NS, 0 addresses");
     check("example", 512, "NOERROR tc: 0 NS, 0 addresses");
 }
+
+#[test]
+fn a_name_servers_addresses_among_the_records_keep_their_ttl() {
+    let mut zone = small("example", vec![]);
+    zone.name_servers[0].name = name("ns.example");
+    let address = set("ns.example", RecordType::A, &[192, 0, 2, 53]);
+    zone.records = vec![RecordSet { ttl_s: 60, ..address }];
+    let wanted = "NOERROR aa\nexample. 300 NS ns.example.\n+ns.example. 60 A 192.0.2.53";
+    check(&view(vec![zone]), "example", RecordType::NS, wanted);
+}

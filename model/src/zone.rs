@@ -47,7 +47,7 @@ pub struct Soa {
 pub struct NameServer {
     /// Its name.
     pub name: DnsName,
-    /// Its addresses; empty when the name is outside the zone. [`Zone::records`] has no address at
-    /// the name of an in-zone server: this is the one place for them.
+    /// Its addresses as the document gives them; empty when the name is outside the zone, or when
+    /// [`Zone::records`] has them, with a TTL of their own: either is the one place for them.
     pub addresses: Vec<IpAddr>,
 }

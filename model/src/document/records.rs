@@ -269,14 +269,16 @@ impl StaticSets {
         highest
     }
 
-    /// Takes a set out, as (rdata, place).
-    pub(super) fn take(
-        &mut self,
-        owner: &DnsName,
-        record_type: RecordType,
-    ) -> Option<(Vec<Box<[u8]>>, Span)> {
-        let set = self.sets.remove(&(owner.clone(), record_type))?;
-        Some((set.rdata, set.span))
+    /// The rdata of a set; none where there is no set.
+    pub(super) fn rdata(&self, owner: &DnsName, record_type: RecordType) -> &[Box<[u8]>] {
+        self.sets.get(&(owner.clone(), record_type)).map_or(&[], |set| &set.rdata)
+    }
+
+    /// Takes the addresses of a name out.
+    pub(super) fn remove_addresses(&mut self, owner: &DnsName) {
+        for record_type in [RecordType::A, RecordType::AAAA] {
+            self.sets.remove(&(owner.clone(), record_type));
+        }
     }
 
     /// The sets for the model, sorted by owner and type.

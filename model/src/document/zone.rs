@@ -278,7 +278,7 @@ pub(super) fn convert(
         }
         (None, None) => (Vec::new(), ttl_s),
     };
-    let name_servers = settle_servers(&apex, servers, &mut sets, report);
+    let name_servers = settle_servers(&apex, servers, whole.file, &mut sets, report);
     if name_servers.is_empty() && !may_have_servers {
         let help = "add `nameServers: [{name: ..., addresses: [...]}]`, or NS to the zone file";
         report.error(whole, "the Zone has no name server", help);
@@ -344,11 +344,14 @@ fn warn_of_other_servers(given: &[NameServerSpec], file: &[StaticRecord], report
     }
 }
 
-/// Gives in-zone servers their glue. Invariant: the static sets hold no address at those names, so
-/// that an address of a name server has one place.
+/// Checks that in-zone servers have addresses. Invariant: where the document gives them, the static sets
+/// hold none at those names, so that an address of a name server has one place. A file other than the
+/// document, a zone file, may name servers without addresses: it was written for other servers,
+/// which take it.
 fn settle_servers(
     apex: &DnsName,
     servers: Vec<NameServerSpec>,
+    document: u32,
     sets: &mut StaticSets,
     report: &mut Report,
 ) -> Vec<NameServer> {
@@ -374,29 +377,37 @@ fn settle_servers(
         }
         let mut static_addresses = Vec::new();
         for record_type in [RecordType::A, RecordType::AAAA] {
-            let Some((rdata, _)) = sets.take(&name, record_type) else { continue };
+            let rdata = sets.rdata(&name, record_type);
             static_addresses.extend(rdata.iter().filter_map(|octets| address(octets)));
         }
-        if addresses.is_empty() {
-            addresses = static_addresses;
-        } else if static_addresses.iter().any(|ip| !addresses.contains(ip)) {
-            let message = format!("`{name}` has other addresses among the static records");
-            report.error(span, message, "give a name server's addresses in one place");
+        if !addresses.is_empty() {
+            if static_addresses.iter().any(|ip| !addresses.contains(ip)) {
+                let message = format!("`{name}` has other addresses among the static records");
+                report.error(span, message, "give a name server's addresses in one place");
+            }
+            sets.remove_addresses(&name);
         }
-        if addresses.is_empty() && !has_addresses {
+        if addresses.is_empty() && static_addresses.is_empty() && !has_addresses {
             let message = format!("the name server `{name}` has no address");
-            report.error(
-                span,
-                message,
-                "a name within the zone needs `addresses`, for example `addresses: [192.0.2.1]`",
-            );
+            if span.file == document {
+                report.error(
+                    span,
+                    message,
+                    "a name within the zone needs `addresses`, for example `addresses: [192.0.2.1]`",
+                );
+            } else {
+                let help = "add its A or AAAA records: without them nobody finds it";
+                report.warn(span, message, help);
+            }
         }
-        if let Some((other, _)) = sets.at(&name).find(|(t, _)| *t == RecordType::CNAME) {
-            report.error(
-                span,
-                format!("the name server `{name}` cannot be a {other}"),
-                "name the host that the CNAME leads to, or replace the CNAME by addresses",
-            );
+        if sets.at(&name).any(|(t, _)| t == RecordType::CNAME) {
+            let message = format!("the name server `{name}` is a CNAME");
+            let help = "name the host that the CNAME leads to, or replace the CNAME by addresses";
+            if span.file == document {
+                report.error(span, message, help);
+            } else {
+                report.warn(span, message, help);
+            }
         }
         addresses.dedup();
         settled.push(NameServer { name, addresses });
