@@ -4,7 +4,7 @@
 //! bounded in time, in the octets of the answer that are kept, and in number.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -30,7 +30,8 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// Runs errands.
 pub(crate) struct Errands {
-    connector: Connector,
+    /// Made when it is first needed: it reads the system's certificates.
+    connector: OnceLock<Connector>,
     copies: Arc<Semaphore>,
     slow_checks: Arc<Semaphore>,
 }
@@ -44,7 +45,7 @@ impl fmt::Debug for Errands {
 impl Default for Errands {
     fn default() -> Self {
         Self {
-            connector: Connector::new(None),
+            connector: OnceLock::new(),
             copies: Arc::new(Semaphore::new(COPIES_MAX)),
             slow_checks: Arc::new(Semaphore::new(SLOW_CHECKS_MAX)),
         }
@@ -115,7 +116,8 @@ impl Errands {
         (mut request, body): (RequestHeader, Bytes),
         body_octets_max: usize,
     ) -> Result<Answer> {
-        let (mut session, _) = self.connector.get_http_session(peer).await?;
+        let connector = self.connector.get_or_init(|| Connector::new(None));
+        let (mut session, _) = connector.get_http_session(peer).await?;
         frame(&mut request, body.len(), matches!(session, HttpSession::H2(_)))?;
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);
@@ -140,7 +142,7 @@ impl Errands {
         }
         body.truncate(body_octets_max);
         if session.response_done() {
-            self.connector.release_http_session(session, peer, Some(IDLE)).await;
+            connector.release_http_session(session, peer, Some(IDLE)).await;
         } else {
             session.shutdown().await;
         }

@@ -246,7 +246,7 @@ impl Gateway {
             errands: Arc::default(),
         });
         let (rounds_sender, rounds) = watch::channel(0);
-        let tickets = config.ticket_secrets.map_or_else(TicketSecrets::random, Ok);
+        let tickets = secrets(config.ticket_secrets, &shared.view)?;
         let door = Arc::new(Door {
             proxy: engine(Arc::clone(&shared), limits),
             shared,
@@ -256,7 +256,7 @@ impl Gateway {
             stream_idle: Duration::from_millis(limits.stream_idle_ms),
             flow_idle: Duration::from_millis(limits.flow_idle_ms),
             flows_max: limits.flows_max,
-            tickets: tickets.map_err(StartError::Tls)?,
+            tickets,
             balancers: config.proxy_protocol_from,
         });
         let grace = Duration::from_millis(limits.drain_grace_ms);
@@ -450,6 +450,16 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<tokio::net::TcpListener>, St
 
 fn addresses(sockets: &[tokio::net::TcpListener]) -> Vec<SocketAddr> {
     sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+}
+
+/// The secrets of session tickets, by which the cookies of kept sessions are signed too.
+fn secrets(
+    given: Option<TicketSecrets>,
+    view: &ArcSwap<GatewayView>,
+) -> Result<TicketSecrets, StartError> {
+    let secrets = given.map_or_else(TicketSecrets::random, Ok).map_err(StartError::Tls)?;
+    view.load().kept.sign_sessions_with(secrets.session_key());
+    Ok(secrets)
 }
 
 /// Pingora's engine around our proxy.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use model::gateway::settings::{RateKey, RateLimit};
 use ring::digest::{SHA256, digest};
@@ -35,11 +35,21 @@ pub(crate) struct Kept {
     /// Of connections and flows without a rule's own.
     pub(crate) turns: Turns,
     groups: AtomicU64,
-    /// Signs session cookies.
-    pub(crate) session_key: SessionKey,
+    session_key: OnceLock<SessionKey>,
 }
 
 impl Kept {
+    /// Signs session cookies: with the key that was given, or else with one of this process.
+    pub(crate) fn session_key(&self) -> &SessionKey {
+        self.session_key.get_or_init(SessionKey::default)
+    }
+
+    /// Gives the key of session cookies, once, before the first request.
+    pub(crate) fn sign_sessions_with(&self, key: SessionKey) {
+        // A second key is not taken: cookies under the first are already out.
+        let _ = self.session_key.set(key);
+    }
+
     /// The origin with these settings, made when there is none yet.
     ///
     /// # Errors

@@ -140,6 +140,8 @@ impl ProxyHttp for Proxy {
     async fn upstream_peer(&self, session: &mut Session, walk: &mut Walk) -> Result<Box<HttpPeer>> {
         self.pause(walk).await;
         walk.settled = false;
+        // A retry is sent the body from its beginning.
+        walk.body_octets = 0;
         walk.waiting_since = clock::instant();
         let peer = if walk.is_overdue(walk.waiting_since) {
             Err(Reason::OriginTimeout)
@@ -185,9 +187,10 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         let traced = request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
         if traced.and_then(TraceId::parse).is_none() {
-            let (id, header) = TraceId::make([random::bits(), random::bits(), random::bits()]);
-            walk.trace = Some(id);
-            header.map(|header| request.insert_header(TRACEPARENT, header)).transpose()?;
+            // Attempts of one request are one trace.
+            let made = || TraceId::make([random::bits(), random::bits(), random::bits()]);
+            let (_, header) = walk.trace.get_or_insert_with(made);
+            request.insert_header(TRACEPARENT, header.clone())?;
         }
         let hop = Hop {
             peer: walk.peer.ip(),
@@ -234,7 +237,9 @@ impl ProxyHttp for Proxy {
         }
         let Some(piece) = body else { return Ok(()) };
         walk.body_octets += piece.len() as u64;
-        if walk.body_octets_max.is_some_and(|most| walk.body_octets > most) {
+        let too_long = walk.body_octets_max.is_some_and(|most| walk.body_octets > most);
+        // What goes through a tunnel is no body.
+        if too_long && !session.is_upgrade_req() {
             walk.reason = Reason::BodyTooLarge;
             walk.settled = true;
             return Err(Error::new_in(ErrorType::HTTPStatus(walk.reason.status())));

@@ -51,6 +51,12 @@ impl Default for SessionKey {
     }
 }
 
+impl From<hmac::Key> for SessionKey {
+    fn from(key: hmac::Key) -> Self {
+        Self(key)
+    }
+}
+
 impl SessionKey {
     /// What stands for an endpoint in tokens.
     pub(crate) fn tag(&self, endpoint: SocketAddr) -> Tag {

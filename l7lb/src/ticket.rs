@@ -16,10 +16,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
 use crate::clock;
+use crate::session::SessionKey;
 
 /// How long one key seals. A ticket is then read for one to two periods: twelve hours are what
 /// large sites found to keep most returning clients while a stolen key opens little.
@@ -30,6 +32,8 @@ const SECRET_OCTETS_MIN: usize = 32;
 const SECRETS_MAX: usize = 3;
 /// A file of secrets takes no more.
 const FILE_OCTETS_MAX: usize = 4096;
+/// Keeps the key of session cookies apart from the keys of tickets.
+const SESSION_INFO: [&[u8]; 1] = [b"nearside kept sessions"];
 /// Octets of a key's name at the beginning of a ticket.
 const NAME_OCTETS: usize = 16;
 
@@ -106,6 +110,17 @@ impl TicketSecrets {
             secrets.push(extracted(secret.as_bytes()));
         }
         if secrets.is_empty() { Err(TicketSecretsError::Empty) } else { Ok(Self(secrets.into())) }
+    }
+
+    /// What the cookies of kept sessions are signed with: derived apart from the tickets' keys, so
+    /// that sessions too hold at any node of the site and after a restart.
+    pub(crate) fn session_key(&self) -> SessionKey {
+        // Invariant: there is at least one secret, as read.
+        let okm = self.0.first().map(|secret| secret.expand(&SESSION_INFO, HMAC_SHA256));
+        match okm {
+            Some(Ok(okm)) => SessionKey::from(hmac::Key::from(okm)),
+            _ => SessionKey::default(),
+        }
     }
 
     /// The tickets of one listener; `context` is whatever must not be shared.

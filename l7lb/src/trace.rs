@@ -37,7 +37,7 @@ impl TraceId {
 
     /// A new trace with the header that carries it. The sampled flag is not set: whether to sample
     /// is for those who report.
-    pub(crate) fn make(random: [u64; 3]) -> (Self, Option<HeaderValue>) {
+    pub(crate) fn make(random: [u64; 3]) -> (Self, HeaderValue) {
         let mut octets = *b"00-00000000000000000000000000000000-0000000000000000-00";
         // Odd, so that neither id is zero.
         for (at, number) in [(3, random[0]), (19, random[1] | 1), (36, random[2] | 1)] {
@@ -48,7 +48,12 @@ impl TraceId {
         }
         let mut id = [0; 32];
         id.copy_from_slice(&octets[ID]);
-        (Self(id), HeaderValue::from_bytes(&octets).ok())
+        #[expect(
+            clippy::expect_used,
+            reason = "hexadecimal digits and dashes are a header's value"
+        )]
+        let header = HeaderValue::from_bytes(&octets).expect("digits and dashes");
+        (Self(id), header)
     }
 
     /// As text.

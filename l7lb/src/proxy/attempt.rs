@@ -90,7 +90,7 @@ impl Proxy {
     fn kept_endpoint(&self, session: &Session, walk: &mut Walk) -> Option<(u32, Arc<Endpoint>)> {
         let rule = walk.rule()?;
         let keeps = rule.extras.as_ref()?.session.as_ref()?;
-        let key = &walk.view.kept.session_key;
+        let key = walk.view.kept.session_key();
         let found = keeps.read(&session.req_header().headers, key, wall_s())?;
         let Action::Forward(branches) = &rule.action else { return None };
         let now = self.shared.clock.now();

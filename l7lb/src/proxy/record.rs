@@ -43,7 +43,12 @@ pub(super) fn record<'a>(
         endpoint: walk.lease.as_ref().map(|lease| lease.endpoint().address),
         retries: walk.retries,
         reason: walk.reason.code(),
-        trace: walk.trace.or_else(came).map(|id| id.as_str().to_owned()),
+        trace: walk
+            .trace
+            .as_ref()
+            .map(|(id, _)| *id)
+            .or_else(came)
+            .map(|id| id.as_str().to_owned()),
     }
 }
 

@@ -56,7 +56,7 @@ impl Proxy {
                 cors.apply(cors.admit(&session.req_header().headers), response)?;
             }
             if let (Some(keeps), Some(lease)) = (&extras.session, &walk.lease) {
-                let key = &walk.view.kept.session_key;
+                let key = walk.view.kept.session_key();
                 let told = (wall_s(), walk.scheme == Scheme::Https);
                 let tag = lease.endpoint().tag(key);
                 if let Some((name, value)) = keeps.write(walk.session, tag, key, told) {

@@ -72,7 +72,7 @@ pub(crate) struct Walk {
     /// A gRPC call.
     pub(crate) is_grpc: bool,
     /// The trace that was made for it; one that came is in the request.
-    pub(crate) trace: Option<TraceId>,
+    pub(crate) trace: Option<(TraceId, HeaderValue)>,
     /// Endpoints that failed this request.
     pub(crate) tried: SmallVec<[SocketAddr; 2]>,
     /// Whether the cluster has endpoints beyond those tried and the current one.

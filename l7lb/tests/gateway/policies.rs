@@ -91,6 +91,33 @@ async fn bodies_are_limited_by_their_length_and_by_what_comes() {
     assert_eq!(reasons, ["forwarded", "body-too-large", "body-too-large"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_replayed_body_nor_a_tunnel_is_a_longer_body() {
+    let (one, two) = (Origin::start("one").await, Origin::start("two").await);
+    let mut objects = hello(&[one.address, two.address]);
+    objects.ingresses[0].settings.body_octets_max = Some(10);
+    let world = start(config(), &objects);
+    // Both break off, so that the body is sent twice.
+    let broken = "PUT /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789";
+    let response = Http1::connect(world.http).await.send(broken).await.unwrap();
+    assert_eq!(response.body, "502 origin-broke\n");
+    assert_eq!(one.hits() + two.hits(), 2);
+    let upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut client = Http1::connect(world.http).await;
+    assert_eq!(client.send(upgrade).await.unwrap().status, 101);
+    client.write(&[b'x'; 1_000]).await.unwrap();
+    assert_eq!(client.exactly(1_000).await.len(), 1_000);
+    // Attempts of one request are one trace.
+    let seen = [one.wait(1).await, two.wait(1).await].concat();
+    let of_put = seen.iter().filter(|request| request.starts_with("put"));
+    let traces: Vec<&str> = of_put
+        .filter_map(|request| request.lines().find(|line| line.starts_with("traceparent")))
+        .collect();
+    assert_eq!(traces.len(), 2);
+    assert_eq!(traces[0], traces[1]);
+}
+
 fn secret(name: &str, key: &str, data: &[u8]) -> Secret {
     Secret { meta: meta(name), kind: "Opaque".into(), data: [(key.into(), data.into())].into() }
 }

@@ -77,3 +77,27 @@ async fn a_header_keeps_a_client_too_and_a_forged_one_does_not() {
     let forged = client.send(&request.replace(&token, "AAAA")).await.unwrap();
     assert!(forged.header("stay").is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_with_the_same_secrets_keep_each_others_sessions() {
+    let mut origins = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        origins.push(Origin::start(name).await);
+    }
+    let all: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let node = |secret: &str| {
+        let ticket_secrets = Some(l7lb::TicketSecrets::parse(&secret.repeat(32)).unwrap());
+        let config = l7lb::Config { ticket_secrets, ..config() };
+        start(config, &kept(SessionCarrier::Header, &all))
+    };
+    let (here, there, stranger) = (node("a"), node("a"), node("b"));
+    for _ in 0..8 {
+        let first = Http1::connect(here.http).await.get("a", "/").await.unwrap();
+        let token = first.header("stay").unwrap();
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nStay: {token}\r\n\r\n");
+        let again = Http1::connect(there.http).await.send(&request).await.unwrap();
+        assert_eq!((again.first_line(), again.header("stay")), (first.first_line(), None));
+        let other = Http1::connect(stranger.http).await.send(&request).await.unwrap();
+        assert!(other.header("stay").is_some(), "a session of its own");
+    }
+}
