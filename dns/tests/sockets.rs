@@ -8,7 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dns::{Config, Server, StartError};
+use dns::{Config, Server, Spread, StartError};
 use model::observe::Verdict;
 use model::record::RecordType;
 use steering::{Generation, SnapshotCell};
@@ -107,6 +107,27 @@ async fn every_worker_and_transport_knows_the_servers_cookies() {
     stream.write_all(&framed(&known)).await.expect("writes");
     assert_eq!(read_answer(&mut stream).await, first);
     server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_is_answered_however_they_are_spread() {
+    for (spread, workers) in [(Spread::Hash, Some(3)), (Spread::Cpu, None), (Spread::Cpu, Some(3))]
+    {
+        let config = Config { spread, workers, ..config(&["127.0.0.1:0"]) };
+        let server = Server::start(config, cell()).expect("starts");
+        let address = server.local_addrs()[0];
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    (0..25).filter(|_| over_udp(address, &hello().edns()) == HELLO).count()
+                })
+            })
+            .collect();
+        let good: usize = clients.into_iter().map(|client| client.join().expect("no panic")).sum();
+        assert_eq!(good, 100, "{spread:?} {workers:?}");
+        wait_for(|| server.stats().udp.answered() == 100).await;
+        server.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
