@@ -5,7 +5,8 @@
 //! changes something must carry a JSON content type (which a plain form or image cannot) and no
 //! `Origin` but its own.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use ipnet::IpNet;
 use model::DnsName;
 use model::observe::Client;
 use serde::{Deserialize, Serialize};
+use steering::whereabouts::Claim;
 use tokio::time::timeout;
 
 use crate::handle::{Attribution, Author, Controller, OrderError, Ordered};
@@ -166,23 +168,54 @@ struct ExplainQuery {
     name: String,
     client: Option<IpAddr>,
     ecs: Option<IpNet>,
+    /// What else there is: a place, in parts.
+    #[serde(flatten)]
+    rest: BTreeMap<String, String>,
 }
 
 async fn explain(
     State(controller): State<Arc<Controller>>,
-    Query(query): Query<ExplainQuery>,
+    Query(mut query): Query<ExplainQuery>,
 ) -> Response {
     let Ok(name) = DnsName::parse(&query.name) else {
         return refuse(StatusCode::BAD_REQUEST, "`name` is not a domain name");
     };
+    let claim = match Claim::read(|key| query.rest.remove(key)) {
+        Ok(claim) => claim,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
+    };
+    if let Some(claim) = claim {
+        let caller = query.client.or_else(|| query.ecs.map(|ecs| ecs.addr()));
+        return explain_at(&controller, &name, &claim, caller);
+    }
     let client = match (query.ecs, query.client) {
         // A subnet of no bits hides the client: the resolver's own address is looked up, as on the wire.
         (Some(ecs), Some(ip)) if ecs.prefix_len() == 0 => Client { ip, source_len: None },
         (Some(ecs), _) => Client { ip: ecs.trunc().addr(), source_len: Some(ecs.prefix_len()) },
         (None, Some(ip)) => Client { ip, source_len: None },
-        (None, None) => return refuse(StatusCode::BAD_REQUEST, "`client` or `ecs` is missing"),
+        (None, None) => {
+            return refuse(StatusCode::BAD_REQUEST, "`client`, `ecs` or a place is missing");
+        }
     };
     match controller.explain(&name, client) {
+        Some(explanation) => Json(explanation).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, &format!("`{name}` is not a steered name")),
+    }
+}
+
+/// A client that told its place; whoever it is, if that is told too.
+fn explain_at(
+    controller: &Controller,
+    name: &DnsName,
+    claim: &Claim,
+    caller: Option<IpAddr>,
+) -> Response {
+    let place = match controller.whereabouts(claim) {
+        Ok(place) => place,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
+    };
+    let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    match controller.explain_at(name, &place, caller) {
         Some(explanation) => Json(explanation).into_response(),
         None => refuse(StatusCode::NOT_FOUND, &format!("`{name}` is not a steered name")),
     }

@@ -127,6 +127,7 @@ pub(crate) fn publication(policy: Policy, counters: [u64; 3]) -> Publication {
         policy_generation: policy_counter,
         maps: vec![Arc::default()],
         of_service: vec![0; policy.services.len()],
+        ..SteeringMap::default()
     };
     let sites = policy.sites.len();
     let health_content = Health {

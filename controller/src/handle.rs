@@ -4,6 +4,7 @@
 //! owns all state (`shell`). Calls that change something return once this process's own data planes
 //! serve the change.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,9 @@ use geo_data::LocaleTable;
 use model::observe::{Client, SiteReport};
 use model::{DnsName, Policy};
 use serde::Serialize;
-use steering::SnapshotCell;
 use steering::explain::Explanation;
+use steering::whereabouts::{Claim, ClaimError, Whereabouts};
+use steering::{Atlas, SnapshotCell};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -295,6 +297,30 @@ impl Controller {
         let service = explained.snapshot.policy.service_for(name)?;
         let inputs = explained.made.inputs(explained.snapshot.policy_generation);
         steering::explain::explain(&inputs, &explained.snapshot, service, client)
+    }
+
+    /// Explains an answer to a client at a place.
+    pub fn explain_at(
+        &self,
+        name: &DnsName,
+        place: &Whereabouts,
+        caller: IpAddr,
+    ) -> Option<Explanation> {
+        let explained = self.explained.load_full()?;
+        let service = explained.snapshot.policy.service_for(name)?;
+        let inputs = explained.made.inputs(explained.snapshot.policy_generation);
+        steering::explain::explain_at(&inputs, &explained.snapshot, service, (place, caller))
+    }
+
+    /// Looks up where a claim says that a client is.
+    ///
+    /// # Errors
+    /// When no LocaleMap has its cell or area.
+    pub fn whereabouts(&self, claim: &Claim) -> Result<Whereabouts, ClaimError> {
+        match self.explained.load_full() {
+            Some(explained) => Whereabouts::find(&explained.snapshot.map.atlas, claim),
+            None => Whereabouts::find(&Atlas::default(), claim),
+        }
     }
 
     /// The newest audit records, newest first.

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 
 use model::record::RecordType;
 use steering::decide::Reason;
+use steering::whereabouts::Whereabouts;
 
 use crate::ede::ExtendedError;
 use crate::message::{self, Edns, Fault, Query, Refusal, rcode};
@@ -83,6 +84,16 @@ pub fn respond(
 /// Answers a packet into `out`. Gives the answer's length and what to count; `None` when the packet
 /// deserves no answer.
 pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> Option<Handled> {
+    handle_at(view, packet, (arrival, None), out)
+}
+
+/// The same for a client at a place, if one is given, instead of an address. Ranking a place allocates.
+pub(crate) fn handle_at(
+    view: &View,
+    packet: &[u8],
+    (arrival, place): (&Arrival, Option<&Whereabouts>),
+    out: &mut [u8],
+) -> Option<Handled> {
     let mut us = Identity { udp_octets_max: view.settings.udp_octets_max, extras: &[] };
     let extras;
     let mut name = NameBuf::default();
@@ -119,7 +130,8 @@ pub fn handle(view: &View, packet: &[u8], arrival: &Arrival, out: &mut [u8]) -> 
     let client = arrival.client;
     let verdict = Verdict { authoritative: true, ..Verdict::default() };
     let (chain, dnames, reason) = (0, [None; CHAIN_MAX], None);
-    let mut walk = Walk { view, query: &query, client, response, verdict, chain, dnames, reason };
+    let query = &query;
+    let mut walk = Walk { view, query, client, place, response, verdict, chain, dnames, reason };
     walk.run();
     let Walk { response, verdict, reason, .. } = walk;
     Some(Handled {
@@ -193,6 +205,7 @@ struct Walk<'v, 'q, 'o> {
     view: &'v View,
     query: &'q Query<'q>,
     client: SocketAddr,
+    place: Option<&'q Whereabouts>,
     response: Response<'o>,
     verdict: Verdict,
     /// CNAMEs in the answer.

@@ -7,11 +7,12 @@
 mod tests;
 
 use std::hash::RandomState;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use model::service::{Answers, GlobalService, ServiceId};
 use steering::decide::ServiceState;
+use steering::whereabouts::Locator;
 use steering::{Generation, ServiceMap, Snapshot};
 
 use crate::alias::{AliasNames, Learned, Resolved};
@@ -88,6 +89,8 @@ pub struct View {
     learned: Learned,
     snapshot: Snapshot,
     hasher: RandomState,
+    /// Made when somebody first asks by place: most servers never are.
+    locator: OnceLock<Locator>,
 }
 
 /// What depends on the policy alone.
@@ -191,6 +194,7 @@ impl View {
             learned,
             snapshot,
             hasher,
+            locator: OnceLock::new(),
         }
     }
 
@@ -210,6 +214,11 @@ impl View {
     /// The snapshot that this view was compiled from.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Decides by place. The first call indexes what was measured.
+    pub(crate) fn locator(&self) -> &Locator {
+        self.locator.get_or_init(|| Locator::new(&self.snapshot))
     }
 
     pub(crate) fn service(&self, id: ServiceId) -> Option<&ServiceView> {

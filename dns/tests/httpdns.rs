@@ -17,11 +17,12 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::header::HeaderName;
 use hyper_util::rt::TokioIo;
+use model::geo::{Locale, Point};
 use model::observe::{Client, Verdict};
 use model::record::RecordType;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use steering::{Generation, SnapshotCell};
+use steering::{Generation, SnapshotCell, SteeringMap};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use world::{Ask, healthy, snapshot, verdicts, view, view_of};
@@ -166,7 +167,8 @@ fn refusals_are_told_as_json() {
     check(
         "/resolve?name=a&%22%0A=1",
         "400 0 {\"error\":\"unsupported parameter `\\\"\\n`; help: this form takes `name`, `type`, \
-         `ip`, `edns_client_subnet`, `explain`, `t` and `s`\"}",
+         `ip`, `edns_client_subnet`, `lat`, `lon`, `cell`, `area`, `country`, `subdivision`, `isp`, \
+         `class`, `explain`, `t` and `s`\"}",
     );
     check(
         "/resolve?name=hello.edge.example&explain=1",
@@ -193,9 +195,13 @@ fn health_and_its_reasons_are_those_of_the_wire() {
 
 /// Says what it was asked.
 fn echo() -> Rules {
-    let explain = Explain::new(|name, Client { ip, source_len }| {
+    let explain = Explain::new(|name, Client { ip, source_len }, place| {
         let is_service = name.to_string() == "hello.edge.example.";
-        is_service.then(|| json!({ "ip": ip, "sourceLen": source_len }))
+        let place = place.and_then(|place| place.locale.point);
+        is_service.then(|| match place {
+            Some(point) => json!({ "ip": ip, "latCdeg": point.lat_cdeg }),
+            None => json!({ "ip": ip, "sourceLen": source_len }),
+        })
     });
     Rules { explain: Some(explain), ..Rules::default() }
 }
@@ -221,6 +227,91 @@ fn an_explanation_is_asked_for_the_client_and_the_name_that_were_decided_on() {
         Some(json!({ "ip": PHONE, "sourceLen": null }))
     );
     assert_eq!(ask("name=www.edge.example"), Some(Value::Null));
+}
+
+/// The world with its sites at three places and a cell at the third.
+fn placed() -> View {
+    let point = |lat_cdeg, lon_cdeg| Point { lat_cdeg, lon_cdeg };
+    let points = [point(3990, 11641), point(2313, 11326), point(2254, 11406)];
+    let cell = Locale { point: Some(points[2]), ..Locale::default() };
+    let mut snapshot = snapshot(healthy());
+    let mut map = SteeringMap::clone(&snapshot.map);
+    map.atlas.site_points = points.map(Some).into();
+    map.atlas.cells = vec![("460-00-1".into(), cell)];
+    snapshot.map = Arc::new(map);
+    view_of(&snapshot)
+}
+
+#[test]
+fn a_place_goes_before_the_address() {
+    let view = placed();
+    let ask = |query: &str| {
+        let target = format!("/resolve?name=hello.edge.example&{query}");
+        let answer = ask_as(&view, &target, reader(PHONE), &echo());
+        let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+        let scope = body["edns_client_subnet"].clone();
+        (answer.status, body["Answer"][0]["data"].clone(), scope)
+    };
+    let told = |address: &str| (200, Value::from(address), Value::from("1.2.3.4/32"));
+    assert_eq!(ask("type=A"), (200, "198.51.100.2".into(), "1.2.3.4/16".into()));
+    assert_eq!(ask("lat=39.9&lon=116.4"), told("198.51.100.1"));
+    assert_eq!(ask("lat=23.1&lon=113.3"), told("198.51.100.2"));
+    assert_eq!(ask("cell=460-00-1"), told("198.51.100.3"));
+    assert_eq!(ask("cell=460-00-1&lat=39.9&lon=116.4"), told("198.51.100.1"));
+    assert_eq!(ask("cell=460-00-1&ip=9.8.7.6"), (200, "198.51.100.3".into(), "9.8.7.6/32".into()));
+    // All three are core: every class ends up with the nearest.
+    assert_eq!(ask("cell=460-00-1&class=bulk"), told("198.51.100.3"));
+
+    let refused = |query: &str| {
+        let target = format!("/resolve?name=hello.edge.example&{query}");
+        told_of(&ask_as(&view, &target, reader(PHONE), &Rules::default()))
+    };
+    assert_eq!(refused("cell=7"), r#"400 {"error":"no LocaleMap has the cell `7`"}"#);
+    assert_eq!(refused("area=a"), r#"400 {"error":"no LocaleMap has the area `a`"}"#);
+    assert_eq!(refused("lat=1"), r#"400 {"error":"`lon` is missing beside `lat`"}"#);
+
+    let target = "/resolve?name=hello.edge.example&lat=23.1&lon=113.3&explain=1";
+    let body: Value =
+        serde_json::from_str(&ask_as(&view, target, reader(PHONE), &echo()).body).expect("JSON");
+    assert_eq!(body["explanation"], json!({ "ip": PHONE, "latCdeg": 2310 }));
+}
+
+fn told_of(answer: &Answer) -> String {
+    format!("{} {}", answer.status, answer.body)
+}
+
+#[tokio::test]
+async fn a_proxy_says_who_calls_and_nothing_is_explained_to_them() {
+    let limits = Limits { lookups_burst: 3, lookups_per_s: 1, ..Limits::default() };
+    let any = vec!["127.0.0.1:0".parse().expect("an address")];
+    let config = Config { behind_proxy: any, ..config(limits) };
+    let server = Server::start(config, start_dns(cell())).expect("starts");
+    let (direct, behind) = (server.local_addrs()[0], server.behind_proxy_addrs()[0]);
+    let ask = async |address: SocketAddr, forwarded: &str, query: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let head = format!(
+            "GET /resolve?name=hello.edge.example{query} HTTP/1.1\r\nhost: x\r\n\
+             x-forwarded-for: {forwarded}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("read");
+        let subnet = text.split("\"edns_client_subnet\":\"").nth(1).unwrap_or("");
+        let status = text.split(' ').nth(1).expect("a status").to_owned();
+        (status, subnet.split('"').next().expect("some").to_owned())
+    };
+    let ok = |subnet: &str| ("200".to_owned(), subnet.to_owned());
+    // The last one named is whom the proxy saw.
+    assert_eq!(ask(behind, "9.9.9.9, 1.3.0.1", "").await, ok("1.3.0.1/16"));
+    assert_eq!(ask(behind, "1.2.3.4", "").await, ok("1.2.3.4/16"));
+    assert_eq!(ask(behind, "1.2.3.5", "&explain=1").await.0, "501");
+    assert_eq!(ask(behind, "nonsense", "").await.1.split('/').next(), Some("127.0.0.1"));
+    // Each client of the proxy has its own rate.
+    assert_eq!(ask(behind, "1.2.3.5", "").await.0, "429");
+    assert_eq!(ask(behind, "1.3.0.1", "").await.0, "200");
+    // Whoever connects directly is nobody else.
+    assert_eq!(ask(direct, "1.2.3.4", "").await.1.split('/').next(), Some("127.0.0.1"));
+    server.shutdown().await;
 }
 
 /// The wire's answer and the JSON's in the same words: code, records, scope.
@@ -369,7 +460,8 @@ fn start_dns(cell: Arc<SnapshotCell>) -> Arc<dns::Server> {
 }
 
 fn config(limits: Limits) -> Config {
-    Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], limits, rules: echo() }
+    let listen = vec!["127.0.0.1:0".parse().expect("an address")];
+    Config { listen, limits, rules: echo(), ..Config::default() }
 }
 
 fn start(limits: Limits) -> (Server, SocketAddr) {

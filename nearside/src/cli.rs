@@ -167,6 +167,9 @@ pub(crate) struct RunArgs {
     pub(crate) dns: DnsListen,
     #[command(flatten)]
     pub(crate) httpdns: HttpDnsListen,
+    /// Hostname under which this process's gateways serve HTTPDNS as well.
+    #[arg(long, env = "NEARSIDE_HTTPDNS_HOST", value_name = "NAME")]
+    pub(crate) httpdns_host: Option<String>,
     #[command(flatten)]
     pub(crate) gateway: GatewayListen,
     #[command(flatten)]
@@ -308,6 +311,8 @@ pub(crate) struct ExplainArgs {
     /// The client subnet the resolver would send.
     #[arg(long, value_name = "PREFIX")]
     pub(crate) ecs: Option<ipnet::IpNet>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Explain documents without a running process; every site counts as up and ready.
     #[arg(long, value_name = "DIR")]
     pub(crate) policy: Option<PathBuf>,
@@ -318,6 +323,54 @@ pub(crate) struct ExplainArgs {
     /// JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Where a client is, instead of its address.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Place")]
+pub(crate) struct PlaceArgs {
+    /// Latitude in degrees.
+    #[arg(long, value_name = "DEGREES", allow_hyphen_values = true)]
+    lat: Option<String>,
+    /// Longitude in degrees.
+    #[arg(long, value_name = "DEGREES", allow_hyphen_values = true)]
+    lon: Option<String>,
+    /// A cell id of a LocaleMap.
+    #[arg(long, value_name = "ID")]
+    cell: Option<String>,
+    /// An area of a LocaleMap.
+    #[arg(long, value_name = "NAME")]
+    area: Option<String>,
+    /// ISO 3166-1.
+    #[arg(long, value_name = "CODE")]
+    country: Option<String>,
+    /// ISO 3166-2.
+    #[arg(long, value_name = "CODE")]
+    subdivision: Option<String>,
+    /// The carrier: a group (`ct`) or an AS.
+    #[arg(long, value_name = "NAME")]
+    isp: Option<String>,
+    /// `realtime`, `interactive` or `bulk` instead of the service's tiers.
+    #[arg(long, value_name = "CLASS")]
+    class: Option<String>,
+}
+
+impl PlaceArgs {
+    /// By the names that queries have for them.
+    pub(crate) fn of(&self, key: &str) -> Option<&String> {
+        let Self { lat, lon, cell, area, country, subdivision, isp, class } = self;
+        match key {
+            "lat" => lat.as_ref(),
+            "lon" => lon.as_ref(),
+            "cell" => cell.as_ref(),
+            "area" => area.as_ref(),
+            "country" => country.as_ref(),
+            "subdivision" => subdivision.as_ref(),
+            "isp" => isp.as_ref(),
+            "class" => class.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The gateways of one process: one for each site whose addresses are this machine's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use model::site::Site;
 use model::{Policy, SiteName};
 
 use crate::cli::GatewayListen;
+use crate::front::Front;
 
 /// How long a stopping gateway waits for requests under way.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -22,13 +24,27 @@ const FIRST_CHECK_DEADLINE: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub(crate) struct Gateways {
     listen: GatewayListen,
+    front: Option<Front>,
     running: BTreeMap<SiteName, (Vec<IpAddr>, Gateway)>,
 }
 
 impl Gateways {
     /// None yet.
     pub(crate) fn new(listen: GatewayListen) -> Self {
-        Self { listen, running: BTreeMap::new() }
+        Self { listen, front: None, running: BTreeMap::new() }
+    }
+
+    /// From now on routes HTTPDNS's hostname too, beside these objects.
+    pub(crate) fn serve_front(&mut self, front: Front, objects: &GatewayObjects) {
+        self.front = Some(front);
+        self.reload(objects);
+    }
+
+    fn with_front<'o>(&self, objects: &'o GatewayObjects) -> Cow<'o, GatewayObjects> {
+        match &self.front {
+            Some(front) => Cow::Owned(front.add(objects)),
+            None => Cow::Borrowed(objects),
+        }
     }
 
     /// Starts, reloads and stops gateways until they are those of the policy's local sites.
@@ -37,6 +53,7 @@ impl Gateways {
         policy: &Policy,
         objects: &GatewayObjects,
     ) -> anyhow::Result<()> {
+        let objects = &*self.with_front(objects);
         let mut wanted: BTreeMap<SiteName, Vec<IpAddr>> = policy
             .sites
             .iter()
@@ -73,13 +90,14 @@ impl Gateways {
         addresses: Vec<IpAddr>,
         objects: &GatewayObjects,
     ) -> anyhow::Result<()> {
-        let gateway = start(&site, &addresses, &self.listen, objects)?;
+        let gateway = start(&site, &addresses, &self.listen, &self.with_front(objects))?;
         self.running.insert(site, (addresses, gateway));
         Ok(())
     }
 
     /// Gives every gateway new documents.
     pub(crate) fn reload(&self, objects: &GatewayObjects) {
+        let objects = &*self.with_front(objects);
         for (_, gateway) in self.running.values() {
             gateway.reload(objects);
         }

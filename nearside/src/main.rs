@@ -13,6 +13,7 @@ mod demo_origin;
 mod directory;
 mod drain;
 mod explain;
+mod front;
 mod gateways;
 mod geo;
 mod httpdns;

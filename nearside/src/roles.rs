@@ -18,6 +18,7 @@ use crate::admin::{self, Readiness, Shown};
 use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
+use crate::httpdns::Gatewayed;
 use crate::run::{edited, start_dns, stop_dns};
 use crate::sources::{Source, Sources};
 use crate::{Outcome, geo, httpdns, lifecycle};
@@ -53,7 +54,7 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
         }
     }
     let dns = Arc::new(start_dns(&args.dns, cell)?);
-    let httpdns = httpdns::start(&args.httpdns, &dns, None)?.map(Arc::new);
+    let httpdns = httpdns::start(&args.httpdns, Gatewayed::No, &dns, None)?.map(Arc::new);
     let shown = Shown { metrics, dns: Some(Arc::clone(&dns)), httpdns: httpdns.clone() };
     let admin = admin::serve(listener, admin::plain(), shown);
     tracing::info!(dns = ?dns.local_addrs(), "serving");

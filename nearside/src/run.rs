@@ -10,13 +10,16 @@ use controller::Controller;
 use dns::httpdns::Explain;
 use dns::{CookieSecrets, Settings};
 use model::document::Documents;
+use model::gateway::GatewayObjects;
 use steering::SnapshotCell;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::{self, Shown};
 use crate::cli::{DnsListen, DnsSpread, RunArgs};
 use crate::directory::{self, Fingerprint, Watch};
+use crate::front::Front;
 use crate::gateways::Gateways;
+use crate::httpdns::Gatewayed;
 use crate::{Outcome, geo, httpdns, lifecycle, resolvers};
 
 /// For a trial run; a real one is told its addresses.
@@ -36,12 +39,12 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
 
     let cell = Arc::new(SnapshotCell::default());
     let mut gateways = Gateways::new(args.gateway);
-    let (policy, fingerprint) = match read {
+    let (policy, objects, fingerprint) = match read {
         Some((Documents { policy, gateway, .. }, fingerprint)) => {
             gateways.follow(&policy, &gateway).await?;
-            (Some(policy), fingerprint)
+            (Some(policy), gateway, fingerprint)
         }
-        None => (None, Fingerprint::default()),
+        None => (None, GatewayObjects::default(), Fingerprint::default()),
     };
     let config = controller::Config {
         state_dir: args.state_dir,
@@ -56,10 +59,20 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
 
     let dns = Arc::new(start_dns(&args.dns, cell)?);
     let told = Arc::clone(&controller);
-    let explain = Explain::new(move |name, client| {
-        told.explain(name, client).and_then(|told| serde_json::to_value(told).ok())
+    let explain = Explain::new(move |name, client, place| {
+        let told = match place {
+            Some(place) => told.explain_at(name, place, client.ip),
+            None => told.explain(name, client),
+        };
+        told.and_then(|told| serde_json::to_value(told).ok())
     });
-    let httpdns = httpdns::start(&args.httpdns, &dns, Some(explain))?.map(Arc::new);
+    let gatewayed = if args.httpdns_host.is_some() { Gatewayed::Yes } else { Gatewayed::No };
+    let httpdns = httpdns::start(&args.httpdns, gatewayed, &dns, Some(explain))?.map(Arc::new);
+    if let (Some(host), Some(httpdns)) = (&args.httpdns_host, &httpdns)
+        && let Some(&at) = httpdns.behind_proxy_addrs().first()
+    {
+        gateways.serve_front(Front::new(host, at)?, &objects);
+    }
     let shown = Shown { metrics, dns: Some(Arc::clone(&dns)), httpdns: httpdns.clone() };
     let admin = admin::serve(listener, controller::api::router(Arc::clone(&controller)), shown);
     tracing::info!(

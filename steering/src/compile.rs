@@ -16,13 +16,14 @@ use model::Policy;
 use model::policy::LocaleOverrides;
 use model::service::{Fallback, GlobalService};
 
+use crate::atlas::Atlas;
 use crate::cut::{self, Cuts, NO_OVERLAY, Segments};
 use crate::fold::Folder;
 use crate::latency::{Index, LatencyMap};
 use crate::map::{Leaf, LeafId, Reach, RunTable, ServiceMap, SteeringMap};
 use crate::panorama::{Intervals, Panorama, SightId};
 use crate::presence;
-use crate::rank::Ranker;
+use crate::rank::{Given, Ranker};
 use crate::runs::Key;
 use crate::share;
 use crate::sight::{Lens, Sight};
@@ -87,19 +88,25 @@ fn make(inputs: &Inputs<'_>, before: Option<&Before<'_>>) -> SteeringMap {
         .zip(&kept)
         .filter_map(|(&service, kept)| kept.is_none().then_some(service))
         .collect();
-    let mut fresh = compile_services(inputs, &fresh).into_iter();
+    let atlas = Atlas::new(inputs);
+    let mut fresh = compile_services(inputs, &atlas, &fresh).into_iter();
     let maps = kept.into_iter().filter_map(|kept| kept.or_else(|| fresh.next())).collect();
-    SteeringMap { policy_generation: inputs.policy_generation, maps, of_service }
+    SteeringMap { policy_generation: inputs.policy_generation, maps, of_service, atlas }
 }
 
 /// A map for each of these.
-fn compile_services(inputs: &Inputs<'_>, services: &[&GlobalService]) -> Vec<Arc<ServiceMap>> {
+fn compile_services(
+    inputs: &Inputs<'_>,
+    atlas: &Atlas,
+    services: &[&GlobalService],
+) -> Vec<Arc<ServiceMap>> {
     if services.is_empty() {
         return Vec::new();
     }
     let residuals = Index::new(inputs.latency);
+    let given = Given::of(inputs, atlas);
     let makers: Vec<Leaves<'_>> =
-        services.iter().map(|service| Leaves::new(inputs, service, &residuals)).collect();
+        services.iter().map(|service| Leaves::new(&given, service, &residuals)).collect();
     let lens = Lens::union(makers.iter().map(|maker| &maker.lens));
     let resolvers = Resolvers::new(inputs.policy, inputs.locales);
     let scene = Scene {
@@ -216,8 +223,8 @@ struct Leaves<'a> {
 }
 
 impl<'a> Leaves<'a> {
-    fn new(inputs: &Inputs<'a>, service: &'a GlobalService, residuals: &'a Index) -> Self {
-        let ranker = Ranker::new(inputs, service, residuals);
+    fn new(given: &Given<'a>, service: &'a GlobalService, residuals: &'a Index) -> Self {
+        let ranker = Ranker::new(given, service, residuals);
         Self {
             service,
             lens: Lens::new(service, ranker.sites(), residuals),

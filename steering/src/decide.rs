@@ -253,18 +253,23 @@ fn flags_of(id: ServiceId, site: SiteId, health: &Health) -> u8 {
 
 /// Decides for one client. No allocation, no lock.
 pub fn decide(map: &ServiceMap, state: &ServiceState, client: Client) -> Decision {
-    match find(map, client) {
-        Some(found) => {
-            let mut decision = choose(map, state, &found);
-            if !found.leaf.uplinks.is_empty() || found.leaf.shift_uplink > 0 {
-                for (uplink, site) in decision.uplinks.iter_mut().zip(decision.sites) {
-                    *uplink = found.leaf.uplink(site);
-                }
-            }
-            decision
-        }
-        None => Decision::empty(0, Reason::Fenced),
+    let Some(found) = find(map, client) else { return Decision::empty(0, Reason::Fenced) };
+    if let Some(decision) = state.best(&found) {
+        return decision;
     }
+    let nobody = Reach::default();
+    choose(&found, map.reaches.get(found.leaf.reach as usize).unwrap_or(&nobody), state)
+}
+
+/// Tells through which uplink of each site these clients are answered.
+#[inline]
+fn with_uplinks(mut decision: Decision, leaf: &Leaf) -> Decision {
+    if !leaf.uplinks.is_empty() || leaf.shift_uplink > 0 {
+        for (uplink, site) in decision.uplinks.iter_mut().zip(decision.sites) {
+            *uplink = leaf.uplink(site);
+        }
+    }
+    decision
 }
 
 /// A client's leaf, and for whom the answer holds.
@@ -280,6 +285,13 @@ pub(crate) struct Found<'m> {
     pub(crate) is_mixed: bool,
     /// Whether the resolver's own table knew it.
     pub(crate) is_resolver: bool,
+}
+
+impl<'m> Found<'m> {
+    /// A leaf that was made for one client, and holds for nobody else.
+    pub(crate) fn at_place(leaf: &'m Leaf, block: Block, run: Block, scope_len: u8) -> Self {
+        Self { leaf, scope_len, block, run, is_mixed: false, is_resolver: false }
+    }
 }
 
 /// Looks a client up.
@@ -429,11 +441,13 @@ impl Queue {
     }
 }
 
-fn choose(map: &ServiceMap, state: &ServiceState, found: &Found<'_>) -> Decision {
+/// Decides for clients of a leaf.
+pub(crate) fn choose(found: &Found<'_>, reach: &Reach, state: &ServiceState) -> Decision {
+    with_uplinks(choose_sites(found, reach, state), found.leaf)
+}
+
+fn choose_sites(found: &Found<'_>, reach: &Reach, state: &ServiceState) -> Decision {
     let leaf = found.leaf;
-    if let Some(decision) = state.best(found) {
-        return decision;
-    }
     let queue = Queue::new(leaf, found.block, state);
     let mut taken = Taken { decision: Decision::empty(found.scope_len, Reason::Best), state };
     // Clients that nothing splits are one run, however many blocks of it there are.
@@ -450,8 +464,6 @@ fn choose(map: &ServiceMap, state: &ServiceState, found: &Found<'_>) -> Decision
         };
         return taken.decision;
     }
-    let nobody = Reach::default();
-    let reach = map.reaches.get(leaf.reach as usize).unwrap_or(&nobody);
     if state.is_any_usable {
         taken.take(around(&reach.pool, found.run).filter(|&site| state.is_usable(site)));
         if taken.decision.len > 0 {

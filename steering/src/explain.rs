@@ -9,194 +9,36 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use geo_data::LocaleTable;
 use ipnet::IpNet;
 use model::geo::Locale;
-use model::observe::{Client, Readiness, Verdict};
-use model::policy::{Effect, RuleLevel};
+use model::observe::Client;
+use model::policy::Effect;
 use model::service::{GlobalService, ServiceId};
 use model::site::{Alias, Site, SiteId, Tier};
-use serde::{Deserialize, Serialize};
 
-use crate::bill::Bill;
+use crate::atlas::Atlas;
 use crate::compile::{Inputs, Resolvers, cuts_of};
 use crate::cut::{Cuts, Segments, key_v6};
-use crate::decide::{Decision, Found, Reason, ServiceState, decide, find};
+use crate::decide::{Decision, Found, ServiceState, decide, find};
 use crate::latency::Index;
 use crate::map::{Leaf, ServiceMap};
 use crate::presence::{Presence, Window, presence, window};
-use crate::rank::{Orders, Ranked, Ranker};
+use crate::rank::{Given, Orders, Ranked, Ranker};
 use crate::runs::Key;
 use crate::sight::{Lens, Sight};
 use crate::snapshot::Snapshot;
+use crate::whereabouts::{Spot, Whereabouts};
 
 mod show;
+mod shown;
 #[cfg(test)]
 mod tests;
 
+pub use shown::{
+    CandidateShown, ClientShown, Explanation, FoundBy, LocaleShown, NameShown, OrderShown,
+    RuleShown, ShareShown,
+};
+
 /// Places of a folded block that are tried until one shows the block's leaf.
 const SAMPLES_MAX: usize = 1024;
-
-/// A decision with its reasons, for people (`Display`) and machines (JSON).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Explanation {
-    /// The service, as `namespace/name`.
-    pub service: String,
-    /// Who asked.
-    pub client: ClientShown,
-    /// Where that is.
-    pub locale: LocaleShown,
-    /// Rules that matched, highest precedence first, and what they do or would do to this client.
-    pub rules: Vec<RuleShown>,
-    /// Every site of the pool: candidates best first, then those that orders took away.
-    pub candidates: Vec<CandidateShown>,
-    /// The compiled leaf's sites in order.
-    pub leaf: Vec<String>,
-    /// How clients of this leaf are shared out, if they are.
-    pub share: Option<ShareShown>,
-    /// The chosen sites, as in the wire answer.
-    pub sites: Vec<String>,
-    /// The addresses that the answers hold of the chosen sites, parallel to `sites`: IPv4 first.
-    pub addresses: Vec<Vec<IpAddr>>,
-    /// The names that are answered in place of addresses, parallel to `sites`.
-    pub names: Vec<Option<NameShown>>,
-    /// The scope, as `prefix/len`.
-    pub scope: String,
-    /// Which step settled it.
-    pub reason: Reason,
-    /// Whether a chosen site is failing its probes.
-    pub failing: bool,
-    /// The time to live of the answer.
-    pub ttl_s: u32,
-}
-
-/// A name that stands for a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum NameShown {
-    /// The answer is a CNAME to it.
-    Cname(String),
-    /// The answer is what it resolves to.
-    Alias(String),
-    /// It is left out: the first site decides whether there are addresses or a CNAME.
-    LeftOut(String),
-}
-
-/// Who asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClientShown {
-    /// The subnet's address or the resolver's.
-    pub ip: IpAddr,
-    /// The client subnet, when one was sent.
-    pub subnet: Option<String>,
-    /// How the address was looked up.
-    pub found_by: FoundBy,
-}
-
-/// How a client's address was looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FoundBy {
-    /// By the client subnet.
-    ClientSubnet,
-    /// By most of the client subnet: it is shorter than what is known.
-    MostOfClientSubnet,
-    /// By the resolver's own address.
-    ResolverAddress,
-    /// By the operator's table of resolvers.
-    ResolverTable,
-}
-
-/// A locale for people.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LocaleShown {
-    /// An address the locale is of: the client's, or another of its block when that was folded.
-    pub of: Option<IpAddr>,
-    /// ISO 3166-1.
-    pub country: Option<String>,
-    /// ISO 3166-2.
-    pub subdivision: Option<String>,
-    /// The city's name.
-    pub city: Option<String>,
-    /// Latitude and longitude in hundredths of a degree.
-    pub point_cdeg: Option<(i16, i16)>,
-    /// The origin AS.
-    pub asn: Option<u32>,
-    /// The carrier.
-    pub isp: Option<String>,
-    /// The operator's area.
-    pub area: Option<String>,
-}
-
-/// A rule that matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RuleShown {
-    /// `policy-namespace/policy-name/rule-name`.
-    pub origin: String,
-    /// By which way it reaches the service.
-    pub level: RuleLevel,
-    /// What it does.
-    pub effect: String,
-    /// The rule of the same effect that goes first; `None`: this one does.
-    pub yields_to: Option<String>,
-}
-
-/// A site of the pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CandidateShown {
-    /// The site.
-    pub site: String,
-    /// Its tier.
-    pub tier: Tier,
-    /// What the orders say.
-    pub order: OrderShown,
-    /// Whether it has what the service needs.
-    pub readiness: Readiness,
-    /// The worse of the site's and the service's verdict.
-    pub verdict: Verdict,
-    /// Its place among the pinned, from 0.
-    pub pin: Option<u16>,
-    /// The rung of the `prefer` ladder it is on, from 0; the ladder's length means none.
-    pub rung: Option<u16>,
-    /// The step of the tier order that lets it in, from 0; `None`: over every budget.
-    pub gate: Option<u16>,
-    /// Its bill, for candidates.
-    pub bill: Option<Bill>,
-    /// The bill's sum.
-    pub total_us: Option<u32>,
-    /// What the measured term is about, and from how many samples.
-    pub measured: Option<String>,
-    /// Its place in the leaf, from 0.
-    pub leaf_place: Option<u8>,
-    /// Whether it is in the answer.
-    pub chosen: bool,
-}
-
-/// What orders say of a site for this client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum OrderShown {
-    /// It may be answered.
-    Candidate,
-    /// Drained by its document or an operator.
-    Drained,
-    /// Outside a fence.
-    Fenced,
-}
-
-/// How a leaf's clients are shared out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShareShown {
-    /// The block of clients that goes to one site as a whole.
-    pub block: String,
-    /// The sharing sites and their weights.
-    pub weights: Vec<(String, u32)>,
-    /// The site that a shift sends clients to, and its share in 1/10,000.
-    pub shift: Option<(String, u16)>,
-}
 
 /// Explains what [`crate::decide::decide`] answers. `inputs` must be those of `snapshot`'s map.
 ///
@@ -212,31 +54,40 @@ pub fn explain(
     let state = ServiceState::new(service, spec, &snapshot.health);
     let decision = decide(map, &state, client);
     let found = find(map, client)?;
-    let residuals = Index::new(inputs.latency);
-    let told = Telling { inputs, snapshot, map, id: service, spec, found, decision, client };
-    let ranker = Ranker::new(inputs, spec, &residuals);
+    let (residuals, atlas) = (Index::new(inputs.latency), Atlas::new(inputs));
+    let (id, place) = (service, None);
+    let told = Telling { inputs, snapshot, map, id, spec, found, decision, client, place };
+    let ranker = Ranker::new(&Given::of(inputs, &atlas), spec, &residuals);
     let cuts = cuts_of(spec, &residuals);
     let lens = Lens::new(spec, ranker.sites(), &residuals);
     let shown =
         told.representative(&ranker, &See { locales: inputs.locales, cuts: &cuts, lens: &lens });
-    let orders = ranker.orders(&shown.sight, &shown.prefixes);
-    let ranked = ranker.rank(&shown.sight, &shown.prefixes, &orders);
-    Some(Explanation {
-        service: spec.object.to_string(),
-        client: told.client(),
-        locale: locale_shown(&shown.locale, shown.of),
-        rules: told.rules(&ranker, &shown),
-        candidates: told.candidates(&ranked),
-        leaf: told.names(&found.leaf.sites),
-        share: told.share(),
-        sites: told.names(decision.chosen()),
-        addresses: told.presences().map(|presence| told.addresses(&presence)).collect(),
-        names: told.answered_names(),
-        scope: told.prefix(decision.scope_len),
-        reason: decision.reason,
-        failing: decision.failing,
-        ttl_s: decision.ttl_s(&spec.answers),
-    })
+    Some(told.explanation(&ranker, &shown))
+}
+
+/// Explains what [`crate::whereabouts::Locator::decide`] answers to a client at a place.
+///
+/// `None` when the snapshot has no such service.
+pub fn explain_at(
+    inputs: &Inputs<'_>,
+    snapshot: &Snapshot,
+    service: ServiceId,
+    (place, caller): (&Whereabouts, IpAddr),
+) -> Option<Explanation> {
+    let map = snapshot.map.service(service)?;
+    let spec = snapshot.policy.services.get(service.0 as usize)?;
+    let state = ServiceState::new(service, spec, &snapshot.health);
+    let residuals = Index::new(&snapshot.map.atlas.latency);
+    let ranker = Ranker::at_place(snapshot, spec, &residuals, place);
+    let sight = Sight::of_place(&place.locale);
+    let spot = Spot::new(&ranker, &sight, caller);
+    let (decision, found) = (spot.decide(&state), spot.found());
+    let client = Client { ip: caller, source_len: None };
+    let (id, locale) = (service, place.locale.clone());
+    let place = Some(place);
+    let told = Telling { inputs, snapshot, map, id, spec, found, decision, client, place };
+    let shown = Representative { of: None, locale, sight, prefixes: Vec::new() };
+    Some(told.explanation(&ranker, &shown))
 }
 
 /// One decision and what it was made of.
@@ -249,6 +100,8 @@ struct Telling<'a> {
     found: Found<'a>,
     decision: Decision,
     client: Client,
+    /// Where it is, when it was told by that.
+    place: Option<&'a Whereabouts>,
 }
 
 /// A client that the leaf was made for.
@@ -260,6 +113,28 @@ struct Representative {
 }
 
 impl Telling<'_> {
+    fn explanation(&self, ranker: &Ranker<'_>, shown: &Representative) -> Explanation {
+        let orders = ranker.orders(&shown.sight, &shown.prefixes);
+        let ranked = ranker.rank(&shown.sight, &shown.prefixes, &orders);
+        let decision = &self.decision;
+        Explanation {
+            service: self.spec.object.to_string(),
+            client: self.client(),
+            locale: locale_shown(&shown.locale, shown.of),
+            rules: self.rules(ranker, shown),
+            candidates: self.candidates(&ranked),
+            leaf: self.names(&self.found.leaf.sites),
+            share: self.share(),
+            sites: self.names(decision.chosen()),
+            addresses: self.presences().map(|presence| self.addresses(&presence)).collect(),
+            names: self.answered_names(),
+            scope: self.prefix(decision.scope_len),
+            reason: decision.reason,
+            failing: decision.failing,
+            ttl_s: decision.ttl_s(&self.spec.answers),
+        }
+    }
+
     /// The client itself, unless its block was folded to another's leaf: then the first address of
     /// the block that has that leaf.
     fn representative(&self, ranker: &Ranker<'_>, see: &See<'_>) -> Representative {
@@ -322,13 +197,15 @@ impl Telling<'_> {
 
     fn client(&self) -> ClientShown {
         let found_by = match self.client.source_len {
+            _ if self.place.is_some() => FoundBy::Place,
             Some(_) if self.found.is_mixed => FoundBy::MostOfClientSubnet,
             Some(_) => FoundBy::ClientSubnet,
             None if self.found.is_resolver => FoundBy::ResolverTable,
             None => FoundBy::ResolverAddress,
         };
         let subnet = self.client.source_len.map(|len| show::prefix(self.client.ip, len));
-        ClientShown { ip: self.client.ip, subnet, found_by }
+        let class = self.place.and_then(|place| place.class);
+        ClientShown { ip: self.client.ip, subnet, found_by, class }
     }
 
     fn rules(&self, ranker: &Ranker<'_>, shown: &Representative) -> Vec<RuleShown> {

@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness. The same functions serve, explain, plan and simulate.
 
+pub mod atlas;
 pub mod audit;
 pub mod bill;
 pub mod compile;
@@ -23,8 +24,10 @@ pub mod runs;
 mod share;
 mod sight;
 pub mod snapshot;
+pub mod whereabouts;
 #[cfg(test)]
 mod world;
 
+pub use atlas::Atlas;
 pub use map::{Leaf, RunTable, ServiceMap, SteeringMap};
 pub use snapshot::{Generation, Health, Snapshot, SnapshotCell};

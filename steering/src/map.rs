@@ -10,6 +10,7 @@ use model::site::SiteId;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::atlas::Atlas;
 pub use crate::runs::RunTable;
 
 /// The most sites a leaf lists.
@@ -125,6 +126,9 @@ pub struct SteeringMap {
     pub maps: Vec<Arc<ServiceMap>>,
     /// Per service, the index into `maps`.
     pub of_service: Vec<u32>,
+    /// What decisions by place need.
+    #[serde(default)]
+    pub atlas: Atlas,
 }
 
 impl SteeringMap {

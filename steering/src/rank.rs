@@ -4,15 +4,18 @@
 //! ladder, the tier gate and the bill. All of them are one sort key, so there is one order and it
 //! is total. Health and readiness are not known here; they are applied after the look-up.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use ipnet::IpNet;
+use model::Policy;
 use model::geo::Isp;
 use model::policy::{Effect, Fence, Match, Rule};
-use model::service::GlobalService;
+use model::service::{Class, GlobalService, TierStep};
 use model::site::{Site, SiteId, Tier};
 use smallvec::SmallVec;
 
+use crate::atlas::Atlas;
 use crate::bill::{Bill, UNKNOWN_DISTANCE_M};
 use crate::compile::Inputs;
 use crate::latency::{self, Index, Level, OfLevel, Residual};
@@ -31,10 +34,31 @@ pub(crate) const WEIGHT_DEFAULT: u32 = 100;
 /// back at once when they return, and two failover sites are left meanwhile.
 const LONG_OUT_LISTED_MAX: usize = 2;
 
+/// What sites are ranked by, whatever the service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) atlas: &'a Atlas,
+    /// By site: never a candidate.
+    pub(crate) drained: &'a [bool],
+    /// By site: not worth more than [`LONG_OUT_LISTED_MAX`] places of a leaf.
+    pub(crate) long_out: &'a [bool],
+}
+
+impl<'a> Given<'a> {
+    /// What a compilation ranks by.
+    pub(crate) fn of(inputs: &Inputs<'a>, atlas: &'a Atlas) -> Self {
+        let &Inputs { policy, drained, long_out, .. } = inputs;
+        Self { policy, atlas, drained, long_out }
+    }
+}
+
 /// A policy made ready to rank clients.
 #[derive(Debug)]
 pub(crate) struct Ranker<'a> {
     service: &'a GlobalService,
+    /// The order of tiers: the service's own, or that of a class a client asked for.
+    tiers: Cow<'a, [TierStep]>,
     residuals: &'a Index,
     /// Rules whose window holds now, with their place in the service's list.
     rules: Vec<(usize, &'a Rule)>,
@@ -110,25 +134,19 @@ impl Ranked {
 }
 
 impl<'a> Ranker<'a> {
-    pub(crate) fn new(
-        inputs: &Inputs<'a>,
-        service: &'a GlobalService,
-        residuals: &'a Index,
-    ) -> Self {
+    pub(crate) fn new(given: &Given<'a>, service: &'a GlobalService, residuals: &'a Index) -> Self {
+        let &Given { policy, atlas, drained, long_out } = given;
         let flag = |flags: &[bool], id: SiteId| flags.get(usize::from(id.0)) == Some(&true);
-        let known = |id: SiteId| Some((id, inputs.policy.sites.get(usize::from(id.0))?));
-        let stays = |&(id, site): &(SiteId, &Site)| !site.drain && !flag(inputs.drained, id);
+        let known = |id: SiteId| Some((id, policy.sites.get(usize::from(id.0))?));
+        let stays = |&(id, site): &(SiteId, &Site)| !site.drain && !flag(drained, id);
         let candidate = |(id, site): (SiteId, &'a Site)| Candidate {
             id,
             site,
-            place: site
-                .point
-                .or_else(|| inputs.locales.centre(site.country, site.subdivision))
-                .map(Place::new),
+            place: atlas.site_points.get(usize::from(id.0)).copied().flatten().map(Place::new),
             seed: share::seed(site.name.as_str()),
             weight: service.steering.weights.get(&id).copied().unwrap_or(WEIGHT_DEFAULT),
-            is_long_out: flag(inputs.long_out, id),
-            uplinks: presence::uplinks(inputs.policy, service, id),
+            is_long_out: flag(long_out, id),
+            uplinks: presence::uplinks(policy, service, id),
             takes_turns: presence::takes_turns(service, id),
         };
         let fallback = match &service.fallback {
@@ -137,10 +155,11 @@ impl<'a> Ranker<'a> {
         };
         let holds = |rule: &Rule| {
             let window = rule.matches.window.as_ref();
-            window.is_none_or(|window| window.holds(inputs.minute_of_week))
+            window.is_none_or(|window| window.holds(atlas.minute_of_week))
         };
         Self {
             service,
+            tiers: Cow::Borrowed(&service.tiers),
             residuals,
             rules: service.rules.iter().enumerate().filter(|(_, rule)| holds(rule)).collect(),
             candidates: service
@@ -152,6 +171,17 @@ impl<'a> Ranker<'a> {
                 .collect(),
             fallback: fallback.iter().filter_map(|&id| known(id)).filter(stays).collect(),
         }
+    }
+
+    /// The same for a client that needs something else than the service's class gives.
+    pub(crate) fn with_class(self, class: Option<Class>) -> Self {
+        let tiers = class.map_or(self.tiers, |class| Cow::Owned(class.tiers()));
+        Self { tiers, ..self }
+    }
+
+    /// The service whose sites are ranked.
+    pub(crate) fn service(&self) -> &'a GlobalService {
+        self.service
     }
 
     /// The rules that are about a client in these prefixes, with their numbers.
@@ -223,7 +253,7 @@ impl<'a> Ranker<'a> {
             let gate = &mut gates[usize::from(one.rung)];
             *gate = one.gate.map_or(*gate, |step| step.min(*gate));
         }
-        let steps = &self.service.tiers;
+        let steps = &self.tiers;
         let budgeted = steps.iter().position(|step| step.budget_us.is_some());
         let is_last_resort = |step: usize| {
             steps[step].budget_us.is_none() && budgeted.is_some_and(|first| first < step)
@@ -258,7 +288,7 @@ impl<'a> Ranker<'a> {
         let total_us = bill.total_us();
         let rungs = &self.service.steering.prefer;
         let rung = rungs.iter().position(|&rung| sight::agrees(rung, client.sight, site));
-        let gate = self.service.tiers.iter().position(|step| {
+        let gate = self.tiers.iter().position(|step| {
             step.tier == site.tier && step.budget_us.is_none_or(|budget| total_us <= budget)
         });
         let pinned = client.pin.map_or(&[][..], |(_, sites)| sites);

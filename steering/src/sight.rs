@@ -52,12 +52,17 @@ pub(crate) struct Sight {
 impl Sight {
     /// All that there is to see of a locale, whether a policy can tell it apart or not.
     pub(crate) fn whole(locale: &Locale, locales: &LocaleTable) -> Self {
+        let centre = || locales.centre(locale.country?, locale.subdivision);
+        Self { point: locale.point.or_else(centre), ..Self::of_place(locale) }
+    }
+
+    /// The same of a locale whose point is as good as it will get.
+    pub(crate) fn of_place(locale: &Locale) -> Self {
         fn is<T>(value: Option<T>) -> Seen<T> {
             value.map_or(Seen::Unknown, Seen::Is)
         }
-        let centre = || locales.centre(locale.country?, locale.subdivision);
         Self {
-            point: locale.point.or_else(centre),
+            point: locale.point,
             continent: locale.country.and_then(Country::continent),
             country: is(locale.country),
             subdivision: locale.subdivision,

@@ -79,6 +79,14 @@ async fn it_explains_and_says_what_it_cannot() {
         (status, &body["error"]),
         (404, &Value::from("`y.edge.example.` is not a steered name"))
     );
+    let (status, body) = ask("name=x.edge.example&lat=23.1&lon=-113.25&class=bulk").await;
+    assert_eq!((status, &body["client"]["foundBy"]), (200, &Value::from("place")));
+    assert_eq!(body["locale"]["pointCdeg"], serde_json::json!([2310, -11325]));
+    assert_eq!(body["client"]["class"], "bulk");
+    let (status, body) = ask("name=x.edge.example&cell=7").await;
+    assert_eq!((status, &body["error"]), (400, &Value::from("no LocaleMap has the cell `7`")));
+    assert_eq!(ask("name=y.edge.example&lat=1&lon=1").await.0, 404);
+    assert_eq!(ask("name=x.edge.example&lat=1").await.0, 400);
     assert_eq!(ask("name=x.edge.example").await.0, 400);
     assert_eq!(ask("name=x..example&client=198.51.100.77").await.0, 400);
     assert_eq!(ask("name=x.edge.example&client=nobody").await.0, 400);

@@ -119,6 +119,7 @@ async fn a_big_snapshot_survives_the_way_and_a_restart_of_the_controller() {
         policy_generation: 1,
         maps: vec![Arc::new(run)],
         of_service: vec![0],
+        ..steering::SteeringMap::default()
     };
     let named = publication.policy.generation;
     let map = crate::publication::Part::encode(fixture::generation(1, 2), named, Arc::new(map));

@@ -43,7 +43,7 @@ impl<'v> Walk<'v, '_, '_> {
         if !(if wants_v4 { kinds.v4 } else { kinds.v6 }) && !kinds.cname {
             return Outcome::NoData(u32::MAX);
         }
-        let decision = self.decide(service, map);
+        let decision = self.decide(id, service, map);
         let ttl_s = decision.ttl_s(&service.answers);
         if kinds.cname
             && let Some(outcome) = self.put_cname(id, &decision, (owner, ttl_s))
@@ -112,7 +112,7 @@ impl<'v> Walk<'v, '_, '_> {
     #[inline(never)]
     pub(super) fn steer_cname(&mut self, id: ServiceId, owner: u16) -> Outcome<'v> {
         let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
-        let decision = self.decide(service, map);
+        let decision = self.decide(id, service, map);
         let ttl_s = decision.ttl_s(&service.answers);
         let put = self.put_cname(id, &decision, (owner, ttl_s));
         put.unwrap_or(Outcome::NoData(ttl_s))
@@ -145,7 +145,7 @@ impl<'v> Walk<'v, '_, '_> {
     #[inline(never)]
     pub(super) fn steer_hints(&mut self, id: ServiceId, set: &Set, owner: u16) -> Outcome<'v> {
         let Some((service, map)) = self.ready(id) else { return Outcome::Failed };
-        let decision = self.decide(service, map);
+        let decision = self.decide(id, service, map);
         let mut ttl_s = decision.ttl_s(&service.answers);
         if decision.chosen().is_empty() {
             return Outcome::NoData(ttl_s);
@@ -216,7 +216,7 @@ impl<'v> Walk<'v, '_, '_> {
 
     /// Decides for this client, and notes why and for whom.
     #[inline]
-    fn decide(&mut self, service: &ServiceView, map: &ServiceMap) -> Decision {
+    fn decide(&mut self, id: ServiceId, service: &ServiceView, map: &ServiceMap) -> Decision {
         let subnet = self.query.edns.as_ref().and_then(|edns| edns.subnet);
         let hidden = Client { ip: self.client.ip().to_canonical(), source_len: None };
         let client = subnet
@@ -224,7 +224,10 @@ impl<'v> Walk<'v, '_, '_> {
                 Some(Client { ip: subnet.ip()?, source_len: Some(subnet.source_len) })
             })
             .unwrap_or(hidden);
-        let decision = decide(map, &service.state, client);
+        let by_place = self
+            .place
+            .and_then(|place| self.view.locator().decide(id, &service.state, place, client.ip));
+        let decision = by_place.unwrap_or_else(|| decide(map, &service.state, client));
         self.reason = Some(decision.reason);
         self.verdict.extended =
             self.verdict.extended.or_else(|| ExtendedError::of(decision.reason));

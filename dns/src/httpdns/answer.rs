@@ -12,6 +12,7 @@ use model::observe::Client;
 use model::record::RecordType;
 use serde::Serialize;
 use serde_json::Value;
+use steering::whereabouts::Whereabouts;
 
 use super::lookup::{Looked, Question, Record, look_up};
 use super::request::{
@@ -77,16 +78,21 @@ pub enum Scheme {
     Https,
 }
 
-/// Tells why a client gets what it gets: the controller's part, given by whoever puts both together.
+/// Tells why a client, which may have told its place, gets what it gets: the controller's part, given by whoever puts both together.
 /// `None` when the name is no service.
 #[derive(Clone)]
 #[expect(clippy::type_complexity, reason = "the newtype is the name for it")]
-pub struct Explain(Arc<dyn Fn(&DnsName, Client) -> Option<Value> + Send + Sync>);
+pub struct Explain(
+    Arc<dyn Fn(&DnsName, Client, Option<&Whereabouts>) -> Option<Value> + Send + Sync>,
+);
 
 impl Explain {
     /// Wraps the function. It may take its time: it is called off the runtime's threads.
     pub fn new(
-        explain: impl Fn(&DnsName, Client) -> Option<Value> + Send + Sync + 'static,
+        explain: impl Fn(&DnsName, Client, Option<&Whereabouts>) -> Option<Value>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         Self(Arc::new(explain))
     }
@@ -178,15 +184,15 @@ impl Desk<'_> {
         &self,
         name: &DnsName,
         record_type: RecordType,
-        client: Option<Prefix>,
+        (client, place): (Option<Prefix>, Option<&Whereabouts>),
     ) -> Option<Looked> {
         let caller = self.asker.ip.to_canonical();
         let client = client.unwrap_or_else(|| Prefix::whole(caller));
-        look_up(self.view, &Question { name, record_type, client, caller })
+        look_up(self.view, &Question { name, record_type, client, caller, place })
     }
 
     fn resolve(&self, resolve: &Resolve) -> Option<Answer> {
-        let Resolve { name, record_type, client, detail, signature: _ } = resolve;
+        let Resolve { name, record_type, client, place, detail, signature: _ } = resolve;
         let explain = match (detail, &self.rules.explain) {
             (Detail::Plain, _) => None,
             (Detail::Explain, Some(explain)) => Some(explain),
@@ -196,7 +202,13 @@ impl Desk<'_> {
             }
         };
         let client = client.unwrap_or_else(|| Prefix::whole(self.asker.ip));
-        let looked = self.look_up(name, *record_type, Some(client))?;
+        let place =
+            place.as_ref().map(|claim| Whereabouts::find(self.view.locator().atlas(), claim));
+        let place = match place.transpose() {
+            Ok(place) => place,
+            Err(error) => return Some(Answer::error(400, &error.to_string())),
+        };
+        let looked = self.look_up(name, *record_type, (Some(client), place.as_ref()))?;
         let explanation = explain.map(|explain| {
             // An alias is explained by the name that it leads to.
             let steered = looked.answers.last().map_or(name, |record| &record.owner);
@@ -204,7 +216,7 @@ impl Desk<'_> {
                 0 => Client { ip: self.asker.ip.to_canonical(), source_len: None },
                 len => Client { ip: client.ip(), source_len: Some(len) },
             };
-            (explain.0)(steered, client).unwrap_or_default()
+            (explain.0)(steered, client, place.as_ref()).unwrap_or_default()
         });
         let records = |records: &[Record]| records.iter().map(RecordBody::of).collect();
         let body = ResolveBody {
@@ -235,7 +247,7 @@ impl Desk<'_> {
         let mut entries = Vec::new();
         for name in &hosts.names {
             for record_type in hosts.families.record_types() {
-                let looked = self.look_up(name, *record_type, Some(client))?;
+                let looked = self.look_up(name, *record_type, (Some(client), None))?;
                 let is_known = matches!(looked.rcode, rcode::NOERROR | rcode::NXDOMAIN);
                 match hosts.shape {
                     HostsShape::Single if !is_known => return Some(Answer::unknown(name, &looked)),
@@ -273,7 +285,8 @@ impl Desk<'_> {
     }
 
     fn plain(&self, plain: &Plain) -> Option<Answer> {
-        let looked = self.look_up(&plain.name, plain.record_type, plain.ip.map(Prefix::whole))?;
+        let looked =
+            self.look_up(&plain.name, plain.record_type, (plain.ip.map(Prefix::whole), None))?;
         if !matches!(looked.rcode, rcode::NOERROR | rcode::NXDOMAIN) {
             return Some(Answer::unknown(&plain.name, &looked));
         }
@@ -293,7 +306,7 @@ impl Desk<'_> {
         }
         let mut reason = None;
         for record_type in record_types {
-            let looked = self.look_up(&go.name, record_type, None)?;
+            let looked = self.look_up(&go.name, record_type, (None, None))?;
             // Redirects lead to sites only: any other name's addresses are none of our business.
             reason = reason.or(looked.reason);
             if let (Some(_), Some(address)) = (looked.reason, looked.addresses(record_type).next())

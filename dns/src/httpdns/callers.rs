@@ -50,7 +50,7 @@ impl Default for Limits {
 
 /// Everybody who has a connection or asked just now.
 ///
-/// Invariant: `open` is the sum of the callers' own.
+/// Invariant: `open` is the sum of the callers' own and the proxies' connections.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     open: usize,
@@ -65,19 +65,18 @@ struct Caller {
 }
 
 impl Callers {
-    /// Takes a connection's place; whether there was one.
-    pub(super) fn enter(&mut self, ip: IpAddr, limits: &Limits, now: Instant) -> bool {
-        let key = client_key(ip);
+    /// Takes a connection's place; whether there was one. A connection of nobody in particular, over
+    /// which a proxy sends the requests of many, has no share of its own.
+    pub(super) fn enter(&mut self, ip: Option<IpAddr>, limits: &Limits, now: Instant) -> bool {
         if self.open >= limits.connections_max {
             return false;
         }
-        if self.by_key.len() >= CALLERS_MAX && !self.by_key.contains_key(&key) {
-            self.by_key.retain(|_, caller| {
-                caller.open > 0 || caller.paid_at.is_some_and(|paid_at| paid_at > now)
-            });
-            if self.by_key.len() >= CALLERS_MAX {
-                return false;
-            }
+        let Some(key) = ip.map(client_key) else {
+            self.open += 1;
+            return true;
+        };
+        if !self.has_room(key, now) {
+            return false;
         }
         let caller = self.by_key.entry(key).or_default();
         if caller.open >= limits.connections_per_caller_max {
@@ -88,18 +87,29 @@ impl Callers {
         true
     }
 
+    /// Whether a caller may be remembered; forgets those who did nothing just now, if need be.
+    fn has_room(&mut self, key: IpAddr, now: Instant) -> bool {
+        if self.by_key.len() < CALLERS_MAX || self.by_key.contains_key(&key) {
+            return true;
+        }
+        self.by_key.retain(|_, caller| {
+            caller.open > 0 || caller.paid_at.is_some_and(|paid_at| paid_at > now)
+        });
+        self.by_key.len() < CALLERS_MAX
+    }
+
     /// Gives a connection's place back.
-    pub(super) fn leave(&mut self, ip: IpAddr) {
-        let key = client_key(ip);
+    pub(super) fn leave(&mut self, ip: Option<IpAddr>) {
+        self.open = self.open.saturating_sub(1);
+        let Some(key) = ip.map(client_key) else { return };
         let Some(caller) = self.by_key.get_mut(&key) else { return };
         caller.open = caller.open.saturating_sub(1);
-        self.open = self.open.saturating_sub(1);
         if caller.open == 0 && caller.paid_at.is_none() {
             self.by_key.remove(&key);
         }
     }
 
-    /// Takes lookups from a connected caller's rate.
+    /// Takes lookups from a caller's rate.
     ///
     /// # Errors
     /// How long to wait before the same would be granted.
@@ -112,7 +122,11 @@ impl Callers {
     ) -> Result<(), Duration> {
         let each = Duration::from_secs(1) / limits.lookups_per_s.max(1);
         let burst = limits.lookups_burst.max(1);
-        let caller = self.by_key.entry(client_key(ip)).or_default();
+        let key = client_key(ip);
+        if !self.has_room(key, now) {
+            return Err(each * burst);
+        }
+        let caller = self.by_key.entry(key).or_default();
         let from = caller.paid_at.map_or(now, |paid_at| paid_at.max(now));
         // What is more than a burst could never be granted.
         let paid_at = from + each * lookups.min(burst);

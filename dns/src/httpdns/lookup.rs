@@ -8,10 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use model::name::{DnsName, LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 use model::record::RecordType;
 use steering::decide::Reason;
+use steering::whereabouts::Whereabouts;
 
 use super::rdata;
 use super::request::Prefix;
-use crate::answer::{Arrival, Transport, handle};
+use crate::answer::{Arrival, Transport, handle_at};
 use crate::message::edns::OPTION_SUBNET;
 use crate::message::{HEADER_OCTETS, TYPE_OPT};
 use crate::view::View;
@@ -30,6 +31,8 @@ pub(super) struct Question<'q> {
     pub(super) client: Prefix,
     /// Who asks, whose address stands in for a client that hides (a prefix of length 0).
     pub(super) caller: IpAddr,
+    /// Where the client is, if that was told: it goes before its address.
+    pub(super) place: Option<&'q Whereabouts>,
 }
 
 /// A record of the answer.
@@ -77,7 +80,7 @@ pub(super) fn look_up(view: &View, question: &Question<'_>) -> Option<Looked> {
     // The time is for cookies alone, and this query has none.
     let arrival = Arrival { client, transport: Transport::Tcp, now_s: 0 };
     let mut out = vec![0; ANSWER_OCTETS_MAX];
-    let handled = handle(view, &query, &arrival, &mut out)?;
+    let handled = handle_at(view, &query, (&arrival, question.place), &mut out)?;
     let mut looked = read(out.get(..handled.octets)?)?;
     (looked.rcode, looked.reason) = (handled.rcode, handled.reason);
     Some(looked)

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::name::{DnsName, NameError};
 use model::record::RecordType;
+use steering::whereabouts::{Claim, ClaimError};
 
 use super::signature::Signature;
 use parameters::Parameters;
@@ -46,6 +47,8 @@ pub struct Resolve {
     pub record_type: RecordType,
     /// Whose answer is wanted; `None`: the caller's.
     pub client: Option<Prefix>,
+    /// Where that client is; `None`: where its address says.
+    pub place: Option<Claim>,
     /// Whether the reasons are asked for.
     pub detail: Detail,
     /// By which the asker shows that it may.
@@ -245,6 +248,9 @@ pub enum RequestError {
         /// What it must be.
         wanted: &'static str,
     },
+    /// The parameters that tell a place do not tell one.
+    #[error(transparent)]
+    Place(#[from] ClaimError),
     /// A parameter is no domain name.
     #[error("`{parameter}` is not a domain name")]
     Name {
@@ -295,13 +301,14 @@ impl Request {
         }
     }
 
-    /// How many lookups it stands for, for the caller's rate limit. An explanation ranks every site
-    /// of the pool anew.
+    /// How many lookups it stands for, for the caller's rate limit. A place ranks every site of the
+    /// pool, and an explanation tells it all.
     pub fn lookups(&self) -> u32 {
         match self {
-            Self::Resolve(resolve) => match resolve.detail {
-                Detail::Plain => 1,
-                Detail::Explain => 10,
+            Self::Resolve(resolve) => match (resolve.detail, &resolve.place) {
+                (Detail::Explain, _) => 10,
+                (Detail::Plain, Some(_)) => 5,
+                (Detail::Plain, None) => 1,
             },
             Self::Hosts(hosts) => {
                 let lookups = hosts.names.len() * hosts.families.record_types().len();
@@ -344,8 +351,8 @@ pub(super) fn bare(name: &DnsName) -> String {
 }
 
 impl Resolve {
-    const TAKEN: &'static str =
-        "`name`, `type`, `ip`, `edns_client_subnet`, `explain`, `t` and `s`";
+    const TAKEN: &'static str = "`name`, `type`, `ip`, `edns_client_subnet`, `lat`, `lon`, `cell`, `area`, `country`, \
+         `subdivision`, `isp`, `class`, `explain`, `t` and `s`";
 
     fn parse(query: &str) -> Result<Self, RequestError> {
         let mut parameters = Parameters::parse(query)?;
@@ -361,6 +368,7 @@ impl Resolve {
             (Some(ip), None) => Some(Prefix::whole(ip)),
             (None, subnet) => subnet,
         };
+        let place = Claim::read(|key| parameters.take(key))?;
         let detail = match parameters.flag("explain")? {
             true => Detail::Explain,
             false => Detail::Plain,
@@ -368,7 +376,7 @@ impl Resolve {
         // What public resolvers take in this form and what changes nothing here: we validate
         // nothing, sign nothing yet, and give JSON whatever is asked for.
         parameters.end(&["cd", "do", "ct", "random_padding"], Self::TAKEN)?;
-        Ok(Self { name, record_type, client, detail, signature })
+        Ok(Self { name, record_type, client, place, detail, signature })
     }
 }
 

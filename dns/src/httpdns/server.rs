@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -43,6 +45,9 @@ const END_GRACE: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Addresses. Port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
+    /// Addresses that only a proxy of ours connects to: the caller is the last address of its
+    /// `X-Forwarded-For`. Nothing is explained there, because everybody may be behind it.
+    pub behind_proxy: Vec<SocketAddr>,
     /// What callers may take.
     pub limits: Limits,
     /// What answers depend on.
@@ -97,11 +102,36 @@ struct Shared {
     dns: Arc<crate::Server>,
     limits: Limits,
     rules: Rules,
+    /// The same for who comes by a proxy.
+    rules_behind_proxy: Rules,
     callers: Mutex<Callers>,
     counters: Counters,
 }
 
+/// By which way requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The caller connects.
+    Direct,
+    /// A proxy connects and says who the caller is.
+    ByProxy,
+}
+
+impl Way {
+    /// Whose connection one from this peer is; a proxy's is nobody's in particular.
+    fn caller(self, peer: IpAddr) -> Option<IpAddr> {
+        (self == Self::Direct).then_some(peer)
+    }
+}
+
 impl Shared {
+    fn rules(&self, way: Way) -> &Rules {
+        match way {
+            Way::Direct => &self.rules,
+            Way::ByProxy => &self.rules_behind_proxy,
+        }
+    }
+
     fn callers(&self) -> MutexGuard<'_, Callers> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,6 +141,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    addresses_behind_proxy: Vec<SocketAddr>,
     shared: Arc<Shared>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -123,25 +154,34 @@ impl Server {
     /// # Errors
     /// Names the address that cannot be had.
     pub fn start(config: Config, dns: Arc<crate::Server>) -> Result<Self, StartError> {
-        let Config { listen, limits, rules } = config;
-        if listen.is_empty() {
+        let Config { listen, behind_proxy, limits, rules } = config;
+        if listen.is_empty() && behind_proxy.is_empty() {
             return Err(StartError::NoAddress);
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-        let sockets: Vec<_> = listen.into_iter().map(bind).collect::<Result<_, _>>()?;
+        let direct = listen.into_iter().map(|address| (address, Way::Direct));
+        let all = direct.chain(behind_proxy.into_iter().map(|address| (address, Way::ByProxy)));
+        let bound = all.map(|(address, way)| bind(address).map(|bound| (bound, way)));
+        let sockets: Vec<_> = bound.collect::<Result<_, _>>()?;
         let (callers, counters) = (Mutex::default(), Counters::default());
-        let shared = Arc::new(Shared { dns, limits, rules, callers, counters });
+        let rules_behind_proxy = Rules { explain: None, ..rules.clone() };
+        let shared = Shared { dns, limits, rules, rules_behind_proxy, callers, counters };
+        let shared = Arc::new(shared);
         let mut server = Self {
             addresses: Vec::new(),
+            addresses_behind_proxy: Vec::new(),
             shared,
             listeners: Vec::new(),
             stop: watch::Sender::new(false),
         };
-        for (address, listener) in sockets {
+        for ((address, listener), way) in sockets {
             let stop = server.stop.subscribe();
-            let task = listen_on(listener, Arc::clone(&server.shared), stop);
+            let task = listen_on((listener, way), Arc::clone(&server.shared), stop);
             server.listeners.push(runtime.spawn(task));
-            server.addresses.push(address);
+            match way {
+                Way::Direct => server.addresses.push(address),
+                Way::ByProxy => server.addresses_behind_proxy.push(address),
+            }
         }
         Ok(server)
     }
@@ -149,6 +189,11 @@ impl Server {
     /// The addresses in use, in the order of the configuration.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses that a proxy connects to, in the order of the configuration.
+    pub fn behind_proxy_addrs(&self) -> &[SocketAddr] {
+        &self.addresses_behind_proxy
     }
 
     /// Totals since the start.
@@ -197,7 +242,11 @@ fn now() -> Instant {
 }
 
 /// Accepts connections until the server stops, then waits for those under way.
-async fn listen_on(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+async fn listen_on(
+    (listener, way): (TcpListener, Way),
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut tasks = JoinSet::new();
     let told = stop.clone();
     loop {
@@ -206,7 +255,7 @@ async fn listen_on(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    match Place::enter(&shared, peer.ip()) {
+                    match Place::enter(&shared, peer.ip(), way) {
                         Some(place) => {
                             tasks.spawn(converse(stream, place, told.clone()));
                         }
@@ -236,25 +285,26 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 struct Place {
     shared: Arc<Shared>,
     ip: IpAddr,
+    way: Way,
 }
 
 impl Place {
-    fn enter(shared: &Arc<Shared>, ip: IpAddr) -> Option<Self> {
-        let entered = shared.callers().enter(ip, &shared.limits, now());
-        entered.then(|| Self { shared: Arc::clone(shared), ip })
+    fn enter(shared: &Arc<Shared>, ip: IpAddr, way: Way) -> Option<Self> {
+        let entered = shared.callers().enter(way.caller(ip), &shared.limits, now());
+        entered.then(|| Self { shared: Arc::clone(shared), ip, way })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.callers().leave(self.ip);
+        self.shared.callers().leave(self.way.caller(self.ip));
     }
 }
 
 async fn converse(stream: TcpStream, place: Place, mut stop: watch::Receiver<bool>) {
     let _best_effort = stream.set_nodelay(true);
-    let (shared, ip) = (&place.shared, place.ip);
-    let service = service_fn(move |request| serve(Arc::clone(shared), ip, request));
+    let (shared, from) = (&place.shared, (place.ip, place.way));
+    let service = service_fn(move |request| serve(Arc::clone(shared), from, request));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -278,9 +328,13 @@ async fn converse(stream: TcpStream, place: Place, mut stop: watch::Receiver<boo
 
 async fn serve(
     shared: Arc<Shared>,
-    ip: IpAddr,
+    (peer, way): (IpAddr, Way),
     request: hyper::Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let ip = match way {
+        Way::Direct => peer,
+        Way::ByProxy => forwarded_for(request.headers()).unwrap_or(peer),
+    };
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let asker = Asker { ip, verb: if is_read { Verb::Read } else { Verb::Write } };
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
@@ -290,9 +344,9 @@ async fn serve(
     let (answer, wait) = match (granted, parsed) {
         (Err(wait), _) => (Answer::error(429, "too many requests"), Some(wait)),
         (Ok(()), Err(error)) => (Answer::from(error), None),
-        (Ok(()), Ok(request)) => match allowed(&shared.rules, &request) {
+        (Ok(()), Ok(request)) => match allowed(shared.rules(way), &request) {
             Err(error) => (Answer::from(error), None),
-            Ok(()) => (answered(&shared, request, asker).await, None),
+            Ok(()) => (answered(&shared, request, (asker, way)).await, None),
         },
     };
     shared.counters.count(answer.status);
@@ -303,14 +357,20 @@ fn allowed(rules: &Rules, request: &Request) -> Result<(), SignatureError> {
     rules.secret.as_ref().map_or(Ok(()), |secret| secret.check(request, clock::now_s()))
 }
 
+/// The caller as the proxy saw it: the last one named. Those before it are hearsay.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
 /// Answers at once what takes microseconds, and lets a thread of its own explain.
-async fn answered(shared: &Arc<Shared>, request: Request, asker: Asker) -> Answer {
+async fn answered(shared: &Arc<Shared>, request: Request, (asker, way): (Asker, Way)) -> Answer {
     if !matches!(request, Request::Resolve(Resolve { detail: Detail::Explain, .. })) {
-        return answer(&shared.dns.view(), &request, asker, &shared.rules);
+        return answer(&shared.dns.view(), &request, asker, shared.rules(way));
     }
     let shared = Arc::clone(shared);
     let explained = tokio::task::spawn_blocking(move || {
-        answer(&shared.dns.view(), &request, asker, &shared.rules)
+        answer(&shared.dns.view(), &request, asker, shared.rules(way))
     });
     explained.await.unwrap_or_else(|_| Answer::error(500, "the explanation failed"))
 }

@@ -209,6 +209,7 @@ pub(crate) fn map() -> SteeringMap {
             map_of([&[GD_CU]; 3]),
         ],
         of_service: vec![1, 0, 2, 0, 3, 0],
+        ..SteeringMap::default()
     }
 }
 

@@ -13,11 +13,12 @@ use ipnet::IpNet;
 use model::service::GlobalService;
 
 use super::address;
+use crate::atlas::Atlas;
 use crate::compile::Inputs;
 use crate::cut::Span;
 use crate::latency::Index;
 use crate::map::{Leaf, Reach};
-use crate::rank::Ranker;
+use crate::rank::{Given, Ranker};
 use crate::runs::{Key, last_of};
 use crate::sight::Sight;
 
@@ -143,7 +144,8 @@ pub(super) struct Truth<K> {
 impl<K: Key> Truth<K> {
     pub(super) fn new(facts: &mut Facts<'_>) -> Self {
         let residuals = std::mem::take(&mut facts.residuals);
-        let ranker = Ranker::new(facts.inputs, facts.service, &residuals);
+        let atlas = Atlas::new(facts.inputs);
+        let ranker = Ranker::new(&Given::of(facts.inputs, &atlas), facts.service, &residuals);
         let (everything, host) = (last_of(K::BITS), last_of(K::BITS) >> K::TRUTH_LEN);
         let mut truth = Self { runs: Vec::new(), sizes: Vec::new(), family: PhantomData };
         let mut x = 0;

@@ -64,6 +64,10 @@ fn client(explanation: &Explanation) -> String {
         }
         FoundBy::ResolverAddress => format!("{} (resolver)", client.ip),
         FoundBy::ResolverTable => format!("{} (resolver, placed by the operator)", client.ip),
+        FoundBy::Place => {
+            let class = client.class.map(|class| format!(", {}", class.as_str()));
+            format!("{} (by its place{})", client.ip, class.unwrap_or_default())
+        }
     }
 }
 

@@ -62,15 +62,15 @@ fn callers_are_ipv4_addresses_and_ipv6_blocks_of_64() {
 #[test]
 fn connections_are_bounded_by_caller_and_in_all() {
     let (mut callers, start) = (Callers::default(), start());
-    let mut enter = |text: &str| callers.enter(ip(text), &LIMITS, start);
+    let mut enter = |text: &str| callers.enter(Some(ip(text)), &LIMITS, start);
     let entered = ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
         .map(&mut enter);
     assert_eq!(entered, [true, true, false, true, true, false]);
     assert_eq!(callers.open(), 4);
-    callers.leave(ip("192.0.2.1"));
-    assert!(callers.enter(ip("192.0.2.4"), &LIMITS, start));
+    callers.leave(Some(ip("192.0.2.1")));
+    assert!(callers.enter(Some(ip("192.0.2.4")), &LIMITS, start));
     for text in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"] {
-        callers.leave(ip(text));
+        callers.leave(Some(ip(text)));
     }
     assert_eq!((callers.open(), callers.by_key.len()), (0, 0));
 }
@@ -83,8 +83,40 @@ fn the_table_is_bounded_and_forgets_those_who_are_paid_up() {
         assert_eq!(callers.take(caller, 1, &LIMITS, start), Ok(()));
     }
     let newcomer = ip("2001:db8::1");
-    assert!(!callers.enter(newcomer, &LIMITS, start));
-    assert!(callers.enter(ip("0.0.0.7"), &LIMITS, start), "one who is in the table");
-    assert!(callers.enter(newcomer, &LIMITS, start + ms(100)));
+    assert!(!callers.enter(Some(newcomer), &LIMITS, start));
+    assert!(callers.enter(Some(ip("0.0.0.7")), &LIMITS, start), "one who is in the table");
+    assert!(callers.enter(Some(newcomer), &LIMITS, start + ms(100)));
     assert_eq!(callers.by_key.len(), 2);
+}
+
+#[test]
+fn a_proxys_connections_are_limited_together_and_its_clients_each() {
+    let (mut callers, start) = (Callers::default(), start());
+    for _ in 0..4 {
+        assert!(callers.enter(None, &LIMITS, start));
+    }
+    assert!(!callers.enter(None, &LIMITS, start));
+    assert!(!callers.enter(Some(ip("192.0.2.1")), &LIMITS, start));
+    for last in 1..=2 {
+        let phone = ip(&format!("192.0.2.{last}"));
+        assert_eq!(callers.take(phone, 5, &LIMITS, start), Ok(()));
+        assert_eq!(callers.take(phone, 1, &LIMITS, start), Err(ms(100)));
+    }
+    callers.leave(None);
+    assert_eq!(callers.open(), 3);
+    assert!(callers.enter(Some(ip("192.0.2.1")), &LIMITS, start));
+}
+
+#[test]
+fn clients_behind_a_proxy_cannot_fill_the_memory() {
+    let (mut callers, start) = (Callers::default(), start());
+    let number = |number: usize| IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
+    for caller in 0..CALLERS_MAX {
+        assert_eq!(callers.take(number(caller), 1, &LIMITS, start), Ok(()));
+    }
+    assert_eq!(callers.take(number(CALLERS_MAX), 1, &LIMITS, start), Err(ms(500)));
+    assert_eq!(callers.take(number(7), 1, &LIMITS, start), Ok(()));
+    // Those who have paid are forgotten when somebody new comes.
+    assert_eq!(callers.take(number(CALLERS_MAX), 1, &LIMITS, start + ms(200)), Ok(()));
+    assert_eq!(callers.by_key.len(), 1);
 }

@@ -24,6 +24,7 @@ fn resolve(record_type: RecordType, client: Option<&str>) -> Resolve {
         name: name("www.example"),
         record_type,
         client,
+        place: None,
         detail: Detail::Plain,
         signature: None,
     }
@@ -115,9 +116,9 @@ fn a_redirect_keeps_path_and_query_as_sent() {
 
 #[test]
 fn what_is_half_right_is_refused_with_its_name() {
-    let taken =
-        "help: this form takes `name`, `type`, `ip`, `edns_client_subnet`, `explain`, `t` and `s`";
-    for key in ["lat", "lon", "cell", "area", "class", "NAME", ""] {
+    let taken = "help: this form takes `name`, `type`, `ip`, `edns_client_subnet`, `lat`, `lon`, \
+                 `cell`, `area`, `country`, `subdivision`, `isp`, `class`, `explain`, `t` and `s`";
+    for key in ["latitude", "client", "LAT", "NAME", ""] {
         check_refused(
             &format!("/resolve?name=a&{key}=1"),
             400,
@@ -147,6 +148,15 @@ fn what_is_half_right_is_refused_with_its_name() {
         ("/resolve?name=a&ip=fe80::1%25eth0", "`ip` is not an IP address"),
         ("/resolve?name=a&ip=1.2.3.4/24", "`ip` is not an IP address"),
         ("/resolve?name=a&explain=yes", "`explain` is not 0 or 1"),
+        ("/resolve?name=a&lat=95&lon=0", "`lat` is not a latitude in degrees, from -90 to 90"),
+        ("/resolve?name=a&lat=5", "`lon` is missing beside `lat`"),
+        ("/resolve?name=a&cell=1&area=b", "`cell` and `area` exclude each other"),
+        ("/resolve?name=a&cell=1&class=slow", "`class` is not `realtime`, `interactive` or `bulk`"),
+        (
+            "/resolve?name=a&class=bulk",
+            "`class` needs a place; help: give `lat` and `lon`, `cell`, `area`, `subdivision` or \
+             `country`",
+        ),
         ("/1/d?host=a,b", "`host` is not one name"),
         ("/1/d?host=a&query=5", "`query` is not 4, 6 or 4,6"),
         ("/1/resolve?host=a,b,c,d,e,f", "`host` is not a list of up to 5"),
