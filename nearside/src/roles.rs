@@ -157,6 +157,13 @@ fn addresses(args: &LbArgs, policy: &Policy) -> anyhow::Result<Vec<IpAddr>> {
             }
         );
     };
+    if site.addresses.is_empty() {
+        bail!(
+            "the Site `{}` has no addresses: its name alone is answered\n  help: name addresses with \
+             --listen",
+            args.site
+        );
+    }
     Ok(site.addresses.iter().map(|address| address.ip).collect())
 }
 

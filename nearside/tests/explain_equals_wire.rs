@@ -12,9 +12,11 @@ use dns::{Settings, Transport, View, respond};
 use geo_data::LocaleTable;
 use model::document::{SourceFile, load};
 use model::observe::{Client, Readiness, Verdict};
-use model::{DnsName, Policy};
+use model::service::SiteEndpoints;
+use model::site::{Alias, SiteAddress};
+use model::{DnsName, Isp, Policy};
 use steering::compile::{Inputs, compile};
-use steering::explain::explain;
+use steering::explain::{NameShown, explain};
 use steering::latency::LatencyMap;
 use steering::{Health, Snapshot};
 
@@ -50,6 +52,44 @@ fn quickstart() -> Policy {
         })
         .collect();
     load(&files).expect("the example loads").policy
+}
+
+/// After the first round sites have addresses by carrier, endpoints that take turns, other names.
+fn vary(policy: &mut Policy, random: &mut Random, round: usize) {
+    if round == 0 {
+        return;
+    }
+    for (third, site) in (1..).zip(&mut policy.sites) {
+        let count = u8::try_from(1 + random.below(6)).expect("small");
+        let carriers = ["cn-ct", "cn-cu", "cn-cm", "us-comcast"];
+        let address = |nth: u8| SiteAddress {
+            ip: match random.below(4) {
+                0 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, third, 0, 0, 0, 0, nth.into())),
+                _ => IpAddr::V4(Ipv4Addr::new(198, 51, third.to_be_bytes()[1], nth)),
+            },
+            isp: (random.below(3) > 0)
+                .then(|| Isp::parse(carriers[random.below(carriers.len())]).expect("a carrier")),
+        };
+        site.addresses = (1..=count).map(address).collect();
+    }
+    for service in &mut policy.services {
+        service.answers.sites_max = u8::try_from(1 + random.below(3)).expect("small");
+        service.answers.per_site_max = u8::try_from(1 + random.below(4)).expect("small");
+        service.endpoints.clear();
+        for &site in &service.pool {
+            let name = DnsName::parse(&format!("pop{}.cdn.example", site.0)).expect("a name");
+            match random.below(8) {
+                0 => drop(service.aliases.insert(site, Alias::Cname(name))),
+                1 => {
+                    let count = u8::try_from(1 + random.below(9)).expect("small");
+                    let ip = |nth| IpAddr::V4(Ipv4Addr::new(10, 0, site.0.to_be_bytes()[1], nth));
+                    let addresses = (1..=count).map(ip).collect();
+                    service.endpoints.push(SiteEndpoints { site, is_ready: true, addresses });
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 fn health(policy: &Policy, random: &mut Random, round: usize) -> Health {
@@ -91,6 +131,7 @@ fn client(random: &mut Random) -> Client {
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     addresses: Vec<IpAddr>,
+    cname: Option<String>,
     scope_len: u8,
     ttl_s: Option<u32>,
 }
@@ -118,7 +159,8 @@ fn ask(view: &View, name: &str, client: Client) -> Said {
 fn read(answer: &[u8], name_octets: usize) -> Said {
     let word = |at: usize| u16::from_be_bytes([answer[at], answer[at + 1]]);
     let mut at = 12 + name_octets + 4;
-    let (mut addresses, mut ttl_s, mut scope_len) = (Vec::new(), None, None);
+    let (mut addresses, mut cname) = (Vec::new(), None);
+    let (mut ttl_s, mut scope_len) = (None, None);
     for _ in 0..word(6) + word(8) + word(10) {
         at += if answer[at] & 0xc0 == 0xc0 {
             2
@@ -136,8 +178,13 @@ fn read(answer: &[u8], name_octets: usize) -> Said {
         };
         let (kind, octets) = (word(at), usize::from(word(at + 8)));
         let data = &answer[at + 10..at + 10 + octets];
+        if kind == 5 {
+            cname = Some(DnsName::from_wire(data).expect("a whole name").to_string());
+        }
         if kind == 1 {
             addresses.push(IpAddr::from([data[0], data[1], data[2], data[3]]));
+        }
+        if kind == 1 || kind == 5 {
             ttl_s = ttl_s.or_else(|| Some(u32::from(word(at + 4)) << 16 | u32::from(word(at + 6))));
         }
         if kind == 41 {
@@ -146,7 +193,8 @@ fn read(answer: &[u8], name_octets: usize) -> Said {
         at += 10 + octets;
     }
     assert_eq!(at, answer.len(), "octets left over");
-    Said { addresses, scope_len: scope_len.expect("an ECS option"), ttl_s }
+    let scope_len = scope_len.expect("an ECS option");
+    Said { addresses, cname, scope_len, ttl_s }
 }
 
 /// The scope of the client-subnet option.
@@ -163,12 +211,14 @@ fn options(mut data: &[u8]) -> Option<u8> {
 
 #[test]
 fn explain_says_what_the_wire_says() {
-    let policy = quickstart();
     let locales = LocaleTable::embedded();
     let latency = LatencyMap::default();
     let mut reasons = std::collections::BTreeSet::new();
+    let mut with_cname = 0;
     for round in 0..HEALTHS {
         let mut random = Random(0x6e65_6172 + round as u64);
+        let mut policy = quickstart();
+        vary(&mut policy, &mut random, round);
         let health = health(&policy, &mut random, round);
         let inputs = Inputs {
             policy: &policy,
@@ -196,15 +246,23 @@ fn explain_says_what_the_wire_says() {
             reasons.insert(told.reason.as_str());
             let scope_len =
                 told.scope.rsplit_once('/').expect("a prefix").1.parse().expect("a number");
-            let ttl_s = (!told.addresses.is_empty()).then_some(told.ttl_s);
-            let addresses = told.addresses.concat();
-            let explained = Said { addresses, scope_len, ttl_s };
+            let mut addresses = told.addresses.concat();
+            // A was asked.
+            addresses.retain(IpAddr::is_ipv4);
+            let cname = told.names.iter().flatten().find_map(|name| match name {
+                NameShown::Cname(name) => Some(name.clone()),
+                NameShown::Alias(_) | NameShown::LeftOut(_) => None,
+            });
+            with_cname += usize::from(cname.is_some());
+            let ttl_s = (!addresses.is_empty() || cname.is_some()).then_some(told.ttl_s);
+            let explained = Said { addresses, cname, scope_len, ttl_s };
             assert_eq!(
                 wire, explained,
                 "round {round}, case {case}: {name} for {client:?}\n{told}"
             );
         }
     }
+    assert!(with_cname > 100, "{with_cname} answers were a CNAME");
     let met: Vec<&str> = reasons.into_iter().collect();
     assert!(met.contains(&"best") && met.contains(&"failover"), "too little was tried: {met:?}");
 }

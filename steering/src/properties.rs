@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::geo::{Area, Continent, Country, Isp, Locale, Point, Subdivision};
+use model::name::DnsName;
 use model::observe::{Client, Readiness, Verdict};
 use model::policy::{Effect, Fence, LocaleOverrides, Match, Rule, RuleLevel, Window};
-use model::service::{Fallback, Rung, ServiceId, TierStep};
-use model::site::{Site, SiteId, Tier};
+use model::service::{Fallback, Rung, ServiceId, SiteEndpoints, TierStep};
+use model::site::{Alias, Site, SiteAddress, SiteId, Tier};
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 use proptest::test_runner::TestCaseError;
 
 use crate::decide::{Decision, Queue, Reason, ServiceState, decide, find};
 use crate::explain::{OrderShown, explain};
 use crate::latency::{EVERY_OTHER_SITE, LatencyMap, Level, Residual};
+use crate::presence::{Presence, presence};
 use crate::reference::{self, RefLeaf};
 use crate::snapshot::Snapshot;
 use crate::world::{World, isp, site};
@@ -96,8 +98,36 @@ pub(crate) fn random_site(dice: &mut Dice, number: usize) -> Site {
         point: dice.maybe(90, &points()),
         isps: dice.some_of(35, &isps()),
         drain: dice.chance(5),
+        addresses: random_addresses(dice, number),
+        alias: dice.chance(4).then(|| Alias::Cname(DnsName::root())),
         ..site(&format!("site-{number}"), tier, "CN")
     }
+}
+
+/// One address; or several, of which some are a carrier's.
+fn random_addresses(dice: &mut Dice, number: usize) -> Vec<SiteAddress> {
+    let third = u8::try_from(number).expect("few sites");
+    let count = if dice.chance(30) { dice.roll(4) + 1 } else { 1 };
+    let address = |nth: u64| {
+        let nth = u8::try_from(nth).expect("small");
+        let ip = if dice.chance(70) {
+            IpAddr::from([192, 0, third, nth])
+        } else {
+            IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, third.into(), nth.into()])
+        };
+        SiteAddress { ip, isp: if count > 1 { dice.maybe(60, &isps()) } else { None } }
+    };
+    (0..count).map(address).collect()
+}
+
+fn random_endpoints(dice: &mut Dice, ids: &[SiteId]) -> Vec<SiteEndpoints> {
+    let direct = if dice.chance(30) { dice.some_of(30, ids) } else { Vec::new() };
+    let of_site = |site: SiteId| {
+        let third = site.0.to_be_bytes()[1];
+        let ip = |nth: u64| IpAddr::from([10, 0, third, u8::try_from(nth).expect("small")]);
+        SiteEndpoints { site, is_ready: true, addresses: (0..dice.roll(5)).map(ip).collect() }
+    };
+    direct.into_iter().map(of_site).collect()
 }
 
 /// All that is told apart lies in one /16 and one /48; the rest of the space is unknown.
@@ -231,6 +261,8 @@ pub(crate) fn random_service(world: &mut World, dice: &mut Dice, ids: &[SiteId])
     let weights = ids.iter().filter(|_| dice.0.is_multiple_of(2)).map(|&id| (id, 30));
     service.steering.weights = weights.collect();
     service.answers.sites_max = u8::try_from(dice.roll(4)).expect("small") + 1;
+    service.answers.per_site_max = dice.of(&[1, 2, 4]);
+    service.endpoints = random_endpoints(dice, ids);
     service.panic_below_percent = dice.of(&[0, 0, 30, 60]);
     service.fallback = match dice.roll(3) {
         0 => Fallback::AnswerAll,
@@ -416,6 +448,18 @@ impl Compiled {
             prop_assert!(leaf.allowed.contains(&site) || leaf.fallback.contains(&site));
             prop_assert!(!self.world.health.is_drained(site));
             prop_assert!(!self.world.policy.site(site).drain);
+        }
+        for at in decision.chosen_with_uplinks() {
+            let service = &self.world.policy.services[0];
+            let answered = match presence(&self.world.policy, service, at) {
+                Presence::Addresses(all) => all,
+                Presence::Endpoints(all) => all.to_vec(),
+                Presence::Alias(_) => Vec::new(),
+            };
+            // A site that the leaf does not list is answered as to everybody.
+            let everybodys = || reference::answered(&self.world, &Locale::default(), at.0);
+            let right = leaf.answered.get(&at.0).cloned().unwrap_or_else(everybodys);
+            prop_assert_eq!(answered, right);
         }
         self.check_explanation(client, &decision)?;
         Ok(decision)

@@ -7,6 +7,7 @@ use model::policy::{Effect, Fence, Rule};
 use model::service::{Fallback, Rung, ServiceId};
 use model::site::{Site, SiteId};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::audit::right::{Answer, Case};
@@ -23,11 +24,15 @@ pub(crate) struct RefLeaf {
     pub(crate) shift: Option<(SiteId, u16)>,
     pub(crate) allowed: Vec<SiteId>,
     pub(crate) fallback: Vec<SiteId>,
+    /// What these clients get of each site, the shift's included.
+    pub(crate) answered: BTreeMap<SiteId, Vec<IpAddr>>,
+    /// Whether one of those has more for them than an answer takes.
+    pub(crate) takes_turns: bool,
 }
 
 impl RefLeaf {
     pub(crate) fn is_split(&self) -> bool {
-        self.sharing.len() > 1 || self.shift.is_some()
+        self.sharing.len() > 1 || self.shift.is_some() || self.takes_turns
     }
 }
 
@@ -136,7 +141,48 @@ pub(crate) fn leaf(world: &World, ip: IpAddr) -> RefLeaf {
         Fallback::AnswerSites(sites) => sites.iter().copied().filter(|&id| allowed(id)).collect(),
         _ => Vec::new(),
     };
-    RefLeaf { sites, sharing, shift, allowed: candidates, fallback }
+    let told_apart = || sites.iter().copied().chain(shift.map(|(to, _)| to));
+    let answered = told_apart().map(|id| (id, answered(world, locale, id))).collect();
+    let takes_turns = told_apart().any(|id| takes_turns(world, id));
+    RefLeaf { sites, sharing, shift, allowed: candidates, fallback, answered, takes_turns }
+}
+
+/// The addresses that stand for a site, before an answer takes its part of them.
+pub(crate) fn answered(world: &World, locale: &Locale, id: SiteId) -> Vec<IpAddr> {
+    let (site, service) = (world.policy.site(id), &world.policy.services[0]);
+    if site.alias.is_some() || service.aliases.contains_key(&id) {
+        return Vec::new();
+    }
+    if let Some(own) =
+        service.endpoints.iter().find(|own| own.site == id && !own.addresses.is_empty())
+    {
+        return own.addresses.clone();
+    }
+    let mut answered = Vec::new();
+    for family in [true, false] {
+        let mut of_family = site.addresses.clone();
+        of_family.retain(|address| address.ip.is_ipv4() == family);
+        for isp in [locale.isp.map(Some), Some(None)].into_iter().flatten() {
+            if of_family.iter().any(|address| address.isp == isp) {
+                of_family.retain(|address| address.isp == isp);
+                break;
+            }
+        }
+        answered.extend(of_family.iter().map(|address| address.ip));
+    }
+    answered
+}
+
+fn takes_turns(world: &World, id: SiteId) -> bool {
+    let service = &world.policy.services[0];
+    if world.policy.site(id).alias.is_some() || service.aliases.contains_key(&id) {
+        return false;
+    }
+    let own = service.endpoints.iter().filter(|own| own.site == id);
+    own.flat_map(|own| {
+        [true, false].map(|v4| own.addresses.iter().filter(|ip| ip.is_ipv4() == v4).count())
+    })
+    .any(|count| count > usize::from(service.answers.per_site_max))
 }
 
 /// The first four, at most two of them long out while others are left.

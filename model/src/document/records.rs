@@ -174,6 +174,10 @@ impl StaticSets {
                     "keep the one that is meant and remove the others",
                 );
             }
+            if set.rdata.iter().any(|rdata| **rdata == *owner.as_wire()) {
+                let message = format!("the {record_type} of `{owner}` leads to itself");
+                report.error(set.span, message, "name what has the addresses");
+            }
             let is_address = |t: RecordType| matches!(t, RecordType::A | RecordType::AAAA);
             if *record_type == RecordType::ALIAS
                 && let Some((other, span)) = self.at(owner).find(|(t, _)| is_address(*t))

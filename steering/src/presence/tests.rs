@@ -13,7 +13,9 @@ use crate::compile::compile;
 use crate::explain::{NameShown, explain};
 use crate::world::{World, ecs, isp, locale, site};
 
-/// Guangzhou on three carriers; clients of two of them, of a third, of a fourth nobody knows, of
+const GZ: SiteId = SiteId(1);
+
+/// Frankfurt, and Guangzhou on three carriers; clients of two of them, of a third, of a fourth nobody knows, of
 /// nowhere.
 fn world(addresses: &[(&str, Option<&str>)]) -> World {
     let mut gz = site("gz", Tier::Core, "CN-GD - 23.13 113.26");
@@ -30,7 +32,7 @@ fn world(addresses: &[(&str, Option<&str>)]) -> World {
         ("14.2.0.0/16", locale("CN-GD cn-cm 22.54 114.06")),
         ("14.3.0.0/16", locale("CN-GD - 22.54 114.06")),
     ];
-    World::new(vec![gz, site("other", Tier::Core, "DE - 50.11 8.68")], &prefixes)
+    World::new(vec![site("fra", Tier::Core, "DE - 50.11 8.68"), gz], &prefixes)
 }
 
 /// Scope and addresses of an answer.
@@ -102,14 +104,14 @@ fn a_site_beyond_the_leaf_is_answered_as_to_everybody() {
     for nth in 0..4 {
         let mut near = site(&format!("a{nth}"), Tier::Core, "CN-GD - 22.54 114.06");
         near.addresses[0].ip = Ipv4Addr::new(192, 0, 2, 10 + nth).into();
-        world.policy.sites.insert(usize::from(nth), near);
+        world.policy.sites.insert(usize::from(nth) + 1, near);
     }
     world.health.drained = vec![false; 6];
     world.service().pool = (0..6).map(SiteId).collect();
     // Nobody in the leaf of these clients has an uplink of its own, so they are one.
     check(&world, "14.0.9.0/24", "/14 192.0.2.10");
     world.health.sites = vec![Verdict::Down; 6];
-    world.health.sites[4] = Verdict::Up;
+    world.health.sites[5] = Verdict::Up;
     check(&world, "14.0.9.0/24", "/14 192.0.2.1");
 }
 
@@ -117,7 +119,7 @@ fn a_site_beyond_the_leaf_is_answered_as_to_everybody() {
 fn endpoints_take_turns_by_block_and_the_scope_says_so() {
     let mut world = world(&[("192.0.2.1", None)]);
     let endpoints = |count: u8| SiteEndpoints {
-        site: SiteId(0),
+        site: GZ,
         is_ready: true,
         addresses: (1..=count).map(|nth| Ipv4Addr::new(10, 0, 0, nth).into()).collect(),
     };
@@ -155,13 +157,13 @@ fn names_stand_for_sites_and_the_first_decides() {
     let other: Vec<IpAddr> = vec![[127, 0, 0, 1].into()];
     let own: Vec<IpAddr> = vec![[192, 0, 2, 2].into()];
     let text = || "pop.cdn.example.".to_owned();
-    world.service().aliases.insert(SiteId(0), Alias::Cname(name.clone()));
+    world.service().aliases.insert(GZ, Alias::Cname(name.clone()));
     assert_eq!(told(&world), (vec![vec![], vec![]], vec![Some(NameShown::Cname(text())), None]));
-    world.service().aliases.insert(SiteId(0), Alias::Resolved(name.clone()));
+    world.service().aliases.insert(GZ, Alias::Resolved(name.clone()));
     assert_eq!(told(&world), (vec![vec![], other], vec![Some(NameShown::Alias(text())), None]));
     // A site that is answered by a name has no uplinks: nobody is told apart by them.
     assert_eq!(world.decide(ecs("14.0.9.0/24")).scope_len, 14);
     world.service().aliases.clear();
-    world.policy.sites[1].alias = Some(Alias::Cname(name));
+    world.policy.sites[0].alias = Some(Alias::Cname(name));
     assert_eq!(told(&world), (vec![own, vec![]], vec![None, Some(NameShown::LeftOut(text()))]));
 }

@@ -97,15 +97,36 @@ pub(super) fn convert_targets(
     converted
 }
 
-/// What one service says of its hostnames, for [`check_cname`].
+/// What one service says of its hostnames, for [`check_cnames`].
 pub(super) struct Claims<'a> {
     pub(super) hostnames: &'a [Spanned<DnsName>],
     pub(super) own_records: Option<Span>,
 }
 
+/// Checks every CNAME of a service: none leads back to the service, and the hostnames can be one.
+pub(super) fn check_cnames(
+    cnames: &[(&Alias, &Site)],
+    claims: &Claims<'_>,
+    (zones, report): (&Hostnames<'_>, &mut Report),
+) {
+    for (cname, site) in cnames {
+        for Spanned { value: name, span } in claims.hostnames {
+            if name == cname.name() {
+                let message =
+                    format!("the site `{}` is a CNAME to this hostname itself", site.name);
+                report.error(*span, message, "name what has the site's addresses");
+            }
+        }
+    }
+    // What forbids one forbids all: the first is told.
+    if let Some((cname, site)) = cnames.first() {
+        check_alone(cname, site, claims, (zones, report));
+    }
+}
+
 /// A CNAME is alone at its name (RFC 1034, section 3.6.2), so a service with a site that is answered
 /// by one has neither an apex nor other records.
-pub(super) fn check_cname(
+fn check_alone(
     cname: &Alias,
     site: &Site,
     claims: &Claims<'_>,

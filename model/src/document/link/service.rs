@@ -66,13 +66,12 @@ pub(super) fn convert(
     let aliases = presence::convert_targets(targets, &sites, names, report);
     let own_records = records.first().map(|record| record.record_type.span);
     let claims = Claims { hostnames: &own_names, own_records };
-    let cname = sites.iter().find_map(|&(id, site)| {
-        let alias = aliases.get(&id).or(site.alias.as_ref())?;
-        matches!(alias, Alias::Cname(_)).then_some((alias, site))
-    });
-    if let Some((cname, site)) = cname {
-        presence::check_cname(cname, site, &claims, (hostnames, report));
+    let mut cnames: Vec<(&Alias, &Site)> = Vec::new();
+    for &(id, site) in &sites {
+        let alias = aliases.get(&id).or(site.alias.as_ref());
+        cnames.extend(alias.filter(|alias| matches!(alias, Alias::Cname(_))).zip(Some(site)));
     }
+    presence::check_cnames(&cnames, &claims, (hostnames, report));
     let plain: Vec<(SiteId, &Site)> =
         sites.into_iter().filter(|(id, _)| !aliases.contains_key(id)).collect();
     let endpoints = slices.endpoints(&backends, &plain, (whole, report));
