@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::mirror::COPIES_MAX;
+use crate::origin_peer::check_names;
+use crate::view::OriginSecurity;
 
 /// Interim answers of one errand (100, 103).
 const INTERIM_MAX: usize = 8;
@@ -99,11 +101,11 @@ impl Errands {
     /// When the backend cannot be reached, breaks off, or takes too long.
     pub(crate) async fn run(
         &self,
-        peer: &HttpPeer,
+        (peer, security): (&HttpPeer, &OriginSecurity),
         (request, body): (RequestHeader, Bytes),
         limits: ErrandLimits,
     ) -> Result<Answer> {
-        let errand = self.exchange(peer, (request, body), limits.body_octets_max);
+        let errand = self.exchange((peer, security), (request, body), limits);
         match timeout(limits.within, errand).await {
             Ok(answer) => answer,
             Err(_) => Error::e_explain(ErrorType::ReadTimedout, "waiting for an errand"),
@@ -112,12 +114,13 @@ impl Errands {
 
     async fn exchange(
         &self,
-        peer: &HttpPeer,
+        (peer, security): (&HttpPeer, &OriginSecurity),
         (mut request, body): (RequestHeader, Bytes),
-        body_octets_max: usize,
+        ErrandLimits { within, body_octets_max }: ErrandLimits,
     ) -> Result<Answer> {
         let connector = self.connector.get_or_init(|| Connector::new(None));
         let (mut session, _) = connector.get_http_session(peer).await?;
+        check_names(security, peer, session.digest(), within).await?;
         frame(&mut request, body.len(), matches!(session, HttpSession::H2(_)))?;
         session.set_read_timeout(peer.options.read_timeout);
         session.set_write_timeout(peer.options.write_timeout);

@@ -122,25 +122,40 @@ fn hash(octets: &[u8]) -> [u8; 32] {
 
 /// Values by key, for as long as somebody holds them.
 #[derive(Debug)]
-struct Interned<K, V> {
-    held: Mutex<HashMap<K, Weak<V>>>,
+struct Interned<K, V>(Mutex<Held<K, V>>);
+
+#[derive(Debug)]
+struct Held<K, V> {
+    values: HashMap<K, Weak<V>>,
+    /// At so many, those that nobody holds are swept out: twice as many as were left the last time,
+    /// so that a view of many rules is not swept once for each.
+    sweep_at: usize,
 }
+
+/// The first sweep.
+const SWEEP_MIN: usize = 64;
 
 impl<K, V> Default for Interned<K, V> {
     fn default() -> Self {
-        Self { held: Mutex::default() }
+        Self(Mutex::new(Held { values: HashMap::new(), sweep_at: SWEEP_MIN }))
     }
 }
 
 impl<K: Eq + Hash, V> Interned<K, V> {
     fn find_or<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = held.get(&key).and_then(Weak::upgrade) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = held.values.get(&key).and_then(Weak::upgrade) {
             return Ok(value);
         }
-        held.retain(|_, value| value.strong_count() > 0);
+        if held.values.len() >= held.sweep_at {
+            held.values.retain(|_, value| value.strong_count() > 0);
+            held.sweep_at = SWEEP_MIN.max(held.values.len() * 2);
+        }
         let value = Arc::new(make()?);
-        held.insert(key, Arc::downgrade(&value));
+        held.values.insert(key, Arc::downgrade(&value));
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use pingora_core::protocols::ALPN;
+use pingora_core::protocols::{ALPN, Digest};
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType, OkOrErr, Result};
 
 use crate::origin_io::{Hold, UpgradeConnector};
 use crate::origin_tls::OriginClient;
@@ -22,6 +23,30 @@ const ORIGIN_IDLE: Duration = Duration::from_secs(50);
 const H2_STREAMS_MAX: usize = 100;
 /// Reads and writes of a WebSocket may be this far apart.
 pub(crate) const UPGRADED_IDLE: Duration = Duration::from_secs(3_600);
+
+/// Checks what Pingora cannot of the connection to a peer: the names in its certificate.
+///
+/// # Errors
+///
+/// When the certificate carries none of the wanted names, or could not be read.
+pub(crate) async fn check_names(
+    security: &OriginSecurity,
+    peer: &HttpPeer,
+    digest: Option<&Digest>,
+    within: Duration,
+) -> Result<()> {
+    let OriginSecurity::Tls(tls) = security else { return Ok(()) };
+    let seen = digest.and_then(|digest| digest.ssl_digest.as_ref());
+    let seen = seen.map_or(&[][..], |seen| &seen.cert_digest);
+    if !tls.must_read(seen) {
+        return Ok(());
+    }
+    let endpoint = peer._address.as_inet();
+    let endpoint = endpoint.or_err(ErrorType::InvalidCert, "an endpoint without an address")?;
+    tls.read_names(*endpoint, seen, within).await.map_err(|fault| {
+        Error::because(ErrorType::InvalidCert, "the origin's names", fault).into_up()
+    })
+}
 
 /// What a connection is for.
 #[derive(Debug, Clone)]

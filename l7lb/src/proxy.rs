@@ -36,12 +36,12 @@ use crate::external_auth::AuthRule;
 use crate::forward::{self, Hop, Trust};
 use crate::jwt::JwtRule;
 use crate::ledger::Ledger;
-use crate::origin_peer::UPGRADED_IDLE;
+use crate::origin_peer::{UPGRADED_IDLE, check_names};
 use crate::random;
 use crate::retry::Budget;
 use crate::rule::Extras;
 use crate::trace::{TRACEPARENT, TraceId};
-use crate::view::{GatewayView, OriginSecurity};
+use crate::view::GatewayView;
 
 /// What sends a plain request to HTTPS: permanent, and the method stays (as ingress controllers do).
 const HTTPS_STATUS: u16 = 308;
@@ -164,19 +164,8 @@ impl ProxyHttp for Proxy {
         digest: Option<&Digest>,
         walk: &mut Walk,
     ) -> Result<()> {
-        let Some(OriginSecurity::Tls(tls)) = walk.cluster().map(|cluster| &cluster.security) else {
-            return Ok(());
-        };
-        let seen = digest.and_then(|digest| digest.ssl_digest.as_ref());
-        let seen = seen.map_or(&[][..], |seen| &seen.cert_digest);
-        if !tls.must_read(seen) {
-            return Ok(());
-        }
-        let Some(endpoint) = peer._address.as_inet() else { return Ok(()) };
-        let read = tls.read_names(*endpoint, seen, self.shared.origin.connect).await;
-        read.map_err(|fault| {
-            Error::because(ErrorType::InvalidCert, "the origin's names", fault).into_up()
-        })
+        let Some(cluster) = walk.cluster() else { return Ok(()) };
+        check_names(&cluster.security, peer, digest, self.shared.origin.connect).await
     }
 
     async fn upstream_request_filter(

@@ -147,8 +147,9 @@ impl Proxy {
         let within = auth.limits().within;
         let times = PeerTimes { connect: limits.connect.min(within), read: within, write: within };
         let usage = usage_of(cluster.protocol, false);
+        let security = cluster.security.clone();
         let peer = picked.and_then(|endpoint| {
-            origin_peer::peer(endpoint.address, &cluster.security, None, usage, times)
+            origin_peer::peer(endpoint.address, &security, None, usage, times)
         });
         let client = walk.client.to_string();
         let facts = [
@@ -161,7 +162,8 @@ impl Proxy {
         let answer = match (peer, question) {
             (Some(peer), Ok(question)) => {
                 let errand = (question, Bytes::new());
-                self.shared.errands.run(&peer, errand, auth.limits()).await.ok()
+                let to = (&peer, &security);
+                self.shared.errands.run(to, errand, auth.limits()).await.ok()
             }
             _ => None,
         };

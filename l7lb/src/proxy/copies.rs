@@ -83,8 +83,9 @@ impl Proxy {
             };
             let (errands, copy) =
                 (Arc::clone(&self.shared.errands), (request.clone(), body.clone()));
+            let security = cluster.security.clone();
             tokio::spawn(async move {
-                if let Err(error) = errands.run(&peer, copy, LIMITS).await {
+                if let Err(error) = errands.run((&peer, &security), copy, LIMITS).await {
                     tracing::debug!(%error, "a mirrored request failed");
                 }
                 drop(place);

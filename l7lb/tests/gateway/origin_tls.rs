@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::gateway::{
-    BackendTlsPolicy, ConfigMap, GatewayObjects, Reference, Secret, SubjectAltName,
+    BackendTarget, BackendTlsPolicy, ConfigMap, GatewayObjects, HttpFilter, Mirror, Reference,
+    Secret, SubjectAltName,
 };
 use model::name::ObjectRef;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
@@ -134,6 +135,36 @@ async fn subject_alt_names_are_what_counts_when_there_are_any() {
     let elsewhere = Origin::start_tls("safe", server(&mine, &[dns("x.example.com")], None)).await;
     let named = start(config(), &world(elsewhere.address, &mine, vec![host("x.example.com")]));
     assert_eq!(get(named.http, "a", "/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_go_only_to_whom_they_are_meant_for() {
+    let mine = authority();
+    let main = Origin::start("main").await;
+    let names = [dns("abc.example.com")];
+    let right = Origin::start_tls("right", server(&mine, &names, None)).await;
+    let wrong = Origin::start_tls("wrong", server(&mine, &names, None)).await;
+    for (copy, name, copies) in [(&right, "abc.example.com", 2), (&wrong, "x.example.com", 0)] {
+        let wanted = vec![SubjectAltName::Hostname(name.into())];
+        let mut objects = world(copy.address, &mine, wanted);
+        add_service(&mut objects, "main", &[main.address]);
+        let backend = BackendTarget::service(ObjectRef::new("default", "safe"), 80);
+        let mirror = HttpFilter::Mirror(Mirror { backend, numerator: 1, denominator: 1 });
+        objects.http_routes[0].rules = vec![rule("/", "main", vec![mirror])];
+        let world = start(config(), &objects);
+        for _ in 0..2 {
+            assert_eq!(get(world.http, "a", "/").await.first_line(), "main");
+        }
+        // The wrong one is connected to, read and left.
+        for _ in 0..1_000 {
+            if copy.connections() >= 2 && copy.hits() == copies {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(copy.connections() >= 2);
+        assert_eq!(copy.hits(), copies, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
