@@ -322,6 +322,9 @@ fn shape(store: &Store, place: &Place, object: &mut Value) -> Result<(), Refusal
     if object["status"].is_null() {
         put_status(object, Value::Null);
     }
+    if place.resource.plural == "secrets" {
+        take_texts(object);
+    }
     let (kind, name) = (&place.resource.kind, &place.key.name);
     if let Some(schema) = place.resource.schema(&place.version) {
         schema.shape(object);
@@ -333,6 +336,32 @@ fn shape(store: &Store, place: &Place, object: &mut Value) -> Result<(), Refusal
         refuse_loopback(name, object)?;
     }
     Ok(())
+}
+
+/// `stringData` of a Secret is for writing only: it goes into `data`.
+fn take_texts(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else { return };
+    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
+    for (key, text) in texts {
+        let encoded = base64(text.as_str().unwrap_or_default().as_bytes());
+        secret["data"][key] = encoded.into();
+    }
+}
+
+/// RFC 4648, section 4.
+fn base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in octets.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or_default());
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4 {
+            let index = (bits >> (18 - 6 * place)) & 63;
+            let is_padding = place > chunk.len();
+            text.push(if is_padding { '=' } else { char::from(ALPHABET[index as usize]) });
+        }
+    }
+    text
 }
 
 fn refuse_loopback(name: &str, object: &Value) -> Result<(), Refusal> {

@@ -174,3 +174,19 @@ async fn finalizers_keep_an_object_until_they_are_gone() {
     assert_eq!(server.read(&at).await.code, 404);
     server.end().await;
 }
+
+#[tokio::test]
+async fn text_of_a_secret_comes_back_encoded() {
+    let server = Server::start().await;
+    let path = server.core("secrets");
+    let texts = json!({"a": "", "b": "M", "c": "Ma", "d": "Man", "e": "\u{fc}ber"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": texts});
+    assert_eq!(server.send("POST", &path, &secret).await.code, 201);
+    let read = server.read(&format!("{path}/s")).await.body;
+    assert_eq!(
+        read["data"],
+        json!({"a": "", "b": "TQ==", "c": "TWE=", "d": "TWFu", "e": "w7xiZXI="})
+    );
+    assert!(read["stringData"].is_null(), "it is for writing only");
+    server.end().await;
+}

@@ -18,6 +18,7 @@ struct Cluster {
     sim: Sim,
     directory: tempfile::TempDir,
     http: u16,
+    https: u16,
     admin: u16,
     gateway: Option<Process>,
 }
@@ -29,7 +30,14 @@ impl Cluster {
         sim.install_gateway_api().expect("installed");
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("kubeconfig"), sim.kubeconfig()).expect("written");
-        Self { sim, directory, http: free_port(), admin: free_port(), gateway: None }
+        Self {
+            sim,
+            directory,
+            http: free_port(),
+            https: free_port(),
+            admin: free_port(),
+            gateway: None,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -38,7 +46,7 @@ impl Cluster {
 
     /// Starts the gateway; `more` is put on its command line.
     fn serve(&mut self, more: &[&str]) {
-        let (http, https) = (self.http.to_string(), free_port().to_string());
+        let (http, https) = (self.http.to_string(), self.https.to_string());
         let admin = format!("127.0.0.1:{}", self.admin);
         let mut command = Command::new(env!("CARGO_BIN_EXE_nearside"));
         command.args(["lb", "--site", "edge", "--listen", "127.0.0.1", "--http-port", &http]);
@@ -49,8 +57,20 @@ impl Cluster {
         self.gateway = Some(Process(child));
     }
 
+    /// Applies an object over HTTP, as any client does.
     fn put(&self, object: &Value) {
-        self.sim.put(object).expect("taken");
+        let (address, path, body) = (self.sim.address(), path_of(object), object.to_string());
+        let head = format!(
+            "PATCH {path}?fieldManager=test&force=true HTTP/1.1\r\nHost: {address}\r\nConnection: \
+             close\r\nContent-Type: application/apply-patch+yaml\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let code = answer.split(' ').nth(1);
+        assert!(matches!(code, Some("200" | "201")), "{path}: {answer}");
     }
 
     async fn until(&self, port: u16, (host, path): (&str, &str), wanted: (u16, &str)) -> Duration {
@@ -67,6 +87,50 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+
+    /// Asks with curl over TLS, and lets it check the certificate, until this is the answer.
+    async fn until_secure(&self, wanted: &str) {
+        let start = Instant::now();
+        loop {
+            let port = self.https;
+            let mut command = Command::new("curl");
+            command.args([
+                "-sS",
+                "--max-time",
+                "5",
+                "--resolve",
+                &format!("web.test:{port}:127.0.0.1"),
+            ]);
+            command
+                .arg("--cacert")
+                .arg(self.path("ca.pem"))
+                .arg(format!("https://web.test:{port}/"));
+            let output = command.output().expect("curl runs");
+            if output.stdout == wanted.as_bytes() {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{output:?} instead of {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Where an object is.
+fn path_of(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (version, name) = (text(&object["apiVersion"]), text(&object["metadata"]["name"]));
+    let root = if version.contains('/') { "apis" } else { "api" };
+    let plural = match object["kind"].as_str() {
+        Some("GatewayClass") => return format!("/{root}/{version}/gatewayclasses/{name}"),
+        Some("Gateway") => Some("gateways"),
+        Some("HTTPRoute") => Some("httproutes"),
+        Some("Service") => Some("services"),
+        Some("EndpointSlice") => Some("endpointslices"),
+        Some("Secret") => Some("secrets"),
+        _ => None,
+    };
+    let plural = plural.expect("a kind that is made here");
+    format!("/{root}/{version}/namespaces/default/{plural}/{name}")
 }
 
 /// What a path answers: status and body; nothing while nobody listens.
@@ -141,7 +205,10 @@ fn gateway() -> [Value; 2] {
         json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
             "metadata": {"name": "edge", "namespace": "default"},
-            "spec": {"gatewayClassName": "nearside", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+            "spec": {"gatewayClassName": "nearside", "listeners": [
+                {"name": "http", "port": 80, "protocol": "HTTP"},
+                {"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "cert"}]}},
+            ]},
         }),
     ]
 }
@@ -163,11 +230,21 @@ async fn objects_of_an_api_server_are_served_and_outlive_it() {
     cluster.put(&route("web.test", "green"));
     cluster.until(cluster.http, ("web.test", "/"), (200, "green")).await;
 
+    let made = rcgen::generate_simple_self_signed(vec!["web.test".to_owned()]).expect("made");
+    std::fs::write(cluster.path("ca.pem"), made.cert.pem()).expect("written");
+    let texts = json!({"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()});
+    cluster.put(&json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "stringData": texts,
+        "metadata": {"name": "cert", "namespace": "default"},
+    }));
+    cluster.until_secure("green").await;
+
     // Gateway and server go; the gateway comes back alone.
     assert_eq!(cluster.gateway.take().and_then(Process::terminate), Some(0));
     cluster.sim.close().await;
     cluster.serve(&[]);
     cluster.until(cluster.http, ("web.test", "/"), (200, "green")).await;
+    cluster.until_secure("green").await;
     assert_eq!(get(cluster.admin, "admin", "/readyz").map(|(code, _)| code), Some(200));
 
     cluster.sim.reopen().await.expect("it listens again");
