@@ -50,7 +50,8 @@ pub(crate) fn of_policy(
     kept: &Kept,
 ) -> OriginSecurity {
     let mut pem = Vec::new();
-    for reference in &policy.authorities {
+    // Gateway API: ConfigMaps; other kinds are refused in the status.
+    for reference in policy.authorities.iter().filter(|one| one.is("", "ConfigMap")) {
         // One usable reference is enough (upstream: ResolvedRefs is false, Accepted is true).
         if let Some(octets) = material(objects, reference, AUTHORITIES) {
             pem.extend_from_slice(octets);

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use crate::accept::Door;
 use crate::access_log::{AccessLog, LogSink};
+use crate::attach::{Addressing, Ground};
 use crate::check::{self, CheckTimes};
 use crate::client_io::{IoLimits, PaceLimits};
 use crate::clock::Clock;
@@ -40,6 +41,7 @@ use crate::proxy::{KEEPALIVE_S, OriginLimits, Proxy, Shared};
 use crate::random;
 use crate::retry::{Budget, RETRIES_MAX};
 use crate::socket::{Place, PlaceState};
+use crate::status::{ObjectStatus, StatusUpdate};
 use crate::ticket::{TicketSecrets, TicketSecretsError};
 use crate::view::{GatewayView, Warning};
 
@@ -121,6 +123,8 @@ pub struct Config {
     pub http: Vec<SocketAddr>,
     /// TLS sockets (HTTP/1.1 and HTTP/2 by ALPN).
     pub https: Vec<SocketAddr>,
+    /// How Gateways come to their addresses.
+    pub addressing: Addressing,
     /// Limits.
     pub limits: Limits,
     /// Where requests are logged.
@@ -148,6 +152,7 @@ impl Config {
             site,
             http: Vec::new(),
             https: Vec::new(),
+            addressing: Addressing::default(),
             limits: Limits::default(),
             access_log: AccessLog::Off,
             health_interval_ms: 1_000,
@@ -223,7 +228,8 @@ impl Gateway {
     pub fn start(config: Config, objects: &GatewayObjects) -> Result<Self, StartError> {
         let Config { site, limits, trusted_proxies: trusted, .. } = config;
         let (http_sockets, https_sockets) = (bind_all(&config.http)?, bind_all(&config.https)?);
-        let view = Arc::new(ArcSwap::from_pointee(GatewayView::default()));
+        let empty = empty_view(config.addressing, (&http_sockets, &https_sockets));
+        let view = Arc::new(ArcSwap::from_pointee(empty));
         let site_header = match config.expose_site {
             ExposeSite::Yes => http::HeaderValue::from_str(site.as_str()).ok(),
             ExposeSite::No => None,
@@ -311,6 +317,12 @@ impl Gateway {
         warnings
     }
 
+    /// What is to be said in the status of each document that is loaded now.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<StatusUpdate> {
+        self.view.load().statuses.iter().map(ObjectStatus::render).collect()
+    }
+
     /// A handle for looking into it.
     #[must_use]
     pub fn insight(&self) -> Insight {
@@ -372,7 +384,7 @@ impl Gateway {
     pub fn report(&self) -> SiteReport {
         let view = self.view.load();
         let now = self.clock.now();
-        let backends = view.clusters.iter().map(|cluster| {
+        let backends = view.clusters.iter().take(view.ports).map(|cluster| {
             let ready = cluster.endpoints.iter().filter(|one| one.is_healthy(now)).count();
             BackendReport {
                 backend: cluster.backend.clone(),
@@ -440,6 +452,15 @@ impl Drop for Gateway {
             task.abort();
         }
     }
+}
+
+/// A view of nothing, on the operator's sockets.
+fn empty_view(
+    addressing: Addressing,
+    (http, https): (&[tokio::net::TcpListener], &[tokio::net::TcpListener]),
+) -> GatewayView {
+    let ground = Ground { addressing, http: addresses(http), https: addresses(https) };
+    GatewayView { ground: Arc::new(ground), ..GatewayView::default() }
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<tokio::net::TcpListener>, StartError> {

@@ -1,21 +1,25 @@
 //! The route table: which rule a request meets. Built by [`build`], asked once per request.
 //!
 //! The precedence is Gateway API's, and Ingress rules take part in it as equals: the most specific
-//! hostname, then an exact path, then the longest prefix, then method, number of headers, number of
+//! hostname, then an exact path, then the longest expression, then the longest prefix, then method, number of headers, number of
 //! query parameters, then the oldest document, its name and the rule's place in it. It is laid down
-//! when the table is built, so that [`RouteTable::find`] only walks: no regular expression, no
-//! allocation. A request that a more specific hostname's rules do not match falls through to the
+//! when the tables are built, one for each place, so that [`RouteTable::find`] only walks. A request that a more specific hostname's rules do not match falls through to the
 //! next hostname.
 
 pub(crate) mod build;
+mod ingress;
+pub(crate) mod matcher;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use regex::Regex;
 
+use self::matcher::Wanted;
 use crate::path::hex;
 use crate::rule::Rule;
+use crate::socket::{Place, TableId};
 
 /// The longest host name looked up label by label; DNS allows 127 labels.
 const LABELS_MAX: usize = 128;
@@ -42,8 +46,6 @@ impl Scheme {
 /// The parts of a request that routes look at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestParts<'a> {
-    /// How the client came.
-    pub(crate) scheme: Scheme,
     /// Lower case, without port.
     pub(crate) host: &'a str,
     /// In normal form, starting with `/`.
@@ -69,12 +71,13 @@ pub(crate) struct Found {
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
     rules: Vec<Rule>,
-    http: SchemeTable,
-    https: SchemeTable,
+    tables: Vec<Table>,
+    places: HashMap<Place, TableId>,
 }
 
+/// The routes of one place.
 #[derive(Debug, Default)]
-struct SchemeTable {
+struct Table {
     exact: HashMap<Box<str>, HostRoutes>,
     suffix: HashMap<Box<str>, HostRoutes>,
     any: HostRoutes,
@@ -99,6 +102,8 @@ const EVERY_LISTENER: u32 = u32::MAX;
 #[derive(Debug, Default)]
 struct HostRoutes {
     exact: HashMap<Box<str>, Vec<Candidate>>,
+    /// The longest expression first.
+    regex: Vec<(Regex, Candidate)>,
     /// Without a trailing slash; the empty key is `/`.
     prefix: HashMap<Box<str>, Vec<Candidate>>,
     /// Octets of the longest prefix, so that long paths are not searched in vain.
@@ -106,32 +111,29 @@ struct HostRoutes {
 }
 
 /// A match that shares its hostname and path with others; lists of them are in precedence order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Candidate {
     listener: u32,
     /// Ingress wildcards stand for exactly one label, Gateway API's for any number.
     one_label: bool,
     method: Option<Arc<str>>,
-    headers: Box<[(Arc<str>, Arc<str>)]>,
-    query: Box<[(Arc<str>, Arc<str>)]>,
+    headers: Box<[(Arc<str>, Wanted)]>,
+    query: Box<[(Arc<str>, Wanted)]>,
     rule: u32,
 }
 
 impl RouteTable {
-    /// The rule for a request, if there is one.
-    pub(crate) fn find(&self, request: &RequestParts<'_>) -> Option<Found> {
-        let table = match request.scheme {
-            Scheme::Http => &self.http,
-            Scheme::Https => &self.https,
-        };
+    /// The rule of a table for a request, if there is one.
+    pub(crate) fn find(&self, table: TableId, request: &RequestParts<'_>) -> Option<Found> {
+        let table = self.tables.get(table.0 as usize)?;
         let listener = table.listeners.of(request.host);
         let default = || Some(Found { rule: table.default?, matched_octets: 0 });
         table.find(request, listener).or_else(default)
     }
 
-    /// Whether two names belong to the same TLS listener.
-    pub(crate) fn same_tls_listener(&self, one: &str, other: &str) -> bool {
-        self.https.listeners.of(one) == self.https.listeners.of(other)
+    /// The table of a place.
+    pub(crate) fn table(&self, place: Place) -> Option<TableId> {
+        self.places.get(&place).copied()
     }
 
     /// The ids of all rules, in the order of their indices.
@@ -145,7 +147,7 @@ impl RouteTable {
     }
 }
 
-impl SchemeTable {
+impl Table {
     fn find(&self, request: &RequestParts<'_>, listener: Option<u32>) -> Option<Found> {
         let asked = |routes: &HostRoutes, labels| routes.find(request, listener, labels);
         if let Some(hit) = self.exact.get(request.host).and_then(|routes| asked(routes, 0)) {
@@ -188,6 +190,12 @@ impl HostRoutes {
         if let Some(rule) = self.exact.get(path).and_then(first) {
             return Some(Found { rule, matched_octets: path.len() });
         }
+        let by_regex = self.regex.iter().find(|(regex, candidate)| {
+            regex.is_match(path) && candidate.matches(request, listener, labels)
+        });
+        if let Some((_, candidate)) = by_regex {
+            return Some(Found { rule: candidate.rule, matched_octets: path.len() });
+        }
         if self.prefix.is_empty() {
             return None;
         }
@@ -212,19 +220,22 @@ impl Candidate {
     }
 }
 
-fn has_header(headers: &HeaderMap, name: &str, value: &str) -> bool {
-    headers.get_all(name).iter().any(|line| line.as_bytes() == value.as_bytes())
+fn has_header(headers: &HeaderMap, name: &str, value: &Wanted) -> bool {
+    headers.get_all(name).iter().any(|line| value.is_met(line.as_bytes()))
 }
 
 /// Whether the first parameter of this name has this value. Gateway API leaves repeated ones to
 /// the implementation and recommends the first.
-fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
+fn has_parameter(query: Option<&str>, name: &str, value: &Wanted) -> bool {
     let pairs = query.unwrap_or_default().split('&');
     let mut named = pairs.filter_map(|pair| {
         let (key, rest) = pair.split_once('=').unwrap_or((pair, ""));
         decoded(key).eq(name.bytes()).then_some(rest)
     });
-    named.next().is_some_and(|first| decoded(first).eq(value.bytes()))
+    named.next().is_some_and(|first| match value {
+        Wanted::Exact(text) => decoded(first).eq(text.bytes()),
+        Wanted::Regex(_) => value.is_met(&decoded(first).collect::<Vec<u8>>()),
+    })
 }
 
 /// The octets of a query part with `%XX` and `+` undone; a broken escape stands for itself.

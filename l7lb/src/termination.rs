@@ -97,6 +97,12 @@ impl Termination {
         Self { listener, certificates: certificates.into(), clients, http, octets }
     }
 
+    /// Its certificates.
+    #[cfg(test)]
+    pub(crate) fn certificates(&self) -> &[Arc<CertifiedKey>] {
+        &self.certificates
+    }
+
     /// TLS 1.2 and 1.3, made at the first call.
     pub(crate) fn config(
         &self,

@@ -4,27 +4,27 @@
 //! it once. Endpoints with their counters are taken over from the view before by address.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use model::gateway::{EndpointSlice, GatewayObjects, ObjectSet, PortRef, Service, ServicePort};
+use model::gateway::GatewayObjects;
 use model::name::ObjectRef;
 use model::service::BackendRef;
 
-use crate::backend_tls;
+use crate::attach::{self, Ground, Scene};
+use crate::cluster::Clusters;
 use crate::endpoint::Endpoint;
 use crate::kept::Kept;
 use crate::meter::RouteMeters;
 use crate::origin_tls::OriginTls;
+use crate::plan;
 use crate::proxy_protocol::ProxyVersion;
+use crate::route::RouteTable;
 use crate::route::build;
-use crate::route::{RouteTable, Scheme};
 use crate::rule::Target;
-use crate::socket::{Place, Plan, TableId, Wire};
-use crate::tls::Certificates;
-
-/// The most endpoints one cluster uses; Kubernetes itself spreads 1,000 over a slice set.
-const ENDPOINTS_MAX: usize = 10_000;
+use crate::socket::{Place, Plan, TableId, TlsAction, Wire};
+use crate::status::ObjectStatus;
+use crate::tls::{Keyring, Keys};
 
 /// Something in the documents that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) enum OriginSecurity {
 }
 
 /// A Service's port with its endpoints.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     /// Which.
     pub(crate) backend: BackendRef,
@@ -75,14 +75,22 @@ pub(crate) struct Cluster {
 /// The view.
 #[derive(Debug, Default)]
 pub(crate) struct GatewayView {
+    /// What there is to listen on.
+    pub(crate) ground: Arc<Ground>,
     /// Routes.
     pub(crate) routes: RouteTable,
     /// Backends, in the order the routes number them.
     pub(crate) clusters: Vec<Cluster>,
+    /// How many of them are Services' ports; the others are the same, spoken to otherwise.
+    pub(crate) ports: usize,
     /// Certificates.
-    pub(crate) certificates: Certificates,
+    pub(crate) keys: Keys,
     /// Where to listen, and what is done there.
     pub(crate) places: BTreeMap<Place, Plan>,
+    /// Addresses that Gateways have.
+    pub(crate) assigned: BTreeMap<ObjectRef, Vec<IpAddr>>,
+    /// What is said of the documents.
+    pub(crate) statuses: Vec<ObjectStatus>,
     /// What routes are counted by.
     pub(crate) meters: RouteMeters,
     /// All endpoints by address.
@@ -96,35 +104,43 @@ impl GatewayView {
     pub(crate) fn compile(objects: &GatewayObjects, before: &Self) -> (Self, Vec<Warning>) {
         let mut warnings = Vec::new();
         let mut endpoints = HashMap::new();
-        let slices = slices_by_service(&objects.endpoint_slices);
-        let mut clusters = Vec::new();
-        let mut names = HashMap::new();
-        for service in &objects.services {
-            let mine = slices.get(&service.meta.object).map_or(&[][..], Vec::as_slice);
-            for port in &service.ports {
-                let Ok(index) = u32::try_from(clusters.len()) else { break };
-                let object = &service.meta.object;
-                names.insert((object.clone(), PortRef::Number(port.port)), index);
-                if let Some(name) = &port.name {
-                    names.insert((object.clone(), PortRef::Name(Arc::clone(name))), index);
-                }
-                let security = backend_tls::of_port(objects, service, port, &before.kept);
-                clusters.push(cluster((service, security), port, mine, &mut |address| {
-                    let kept = || before.endpoints.get(&address).map(Arc::clone);
-                    let made = || kept().unwrap_or_else(|| Arc::new(Endpoint::new(address)));
-                    Arc::clone(endpoints.entry(address).or_insert_with(made))
-                }));
-            }
-        }
-        let routes = build::build((objects, &before.kept), &names, &mut warnings);
-        let certificates = Certificates::compile(objects, &before.certificates, &mut warnings);
-        let places = BTreeMap::from([
-            (Place::SharedHttp, Plan::Http(TableId::shared(Scheme::Http))),
-            (Place::SharedHttps, certificates.plan()),
-        ]);
+        let mut clusters = Clusters::compile(objects, &before.kept, &mut |address| {
+            let kept = || before.endpoints.get(&address).map(Arc::clone);
+            let made = || kept().unwrap_or_else(|| Arc::new(Endpoint::new(address)));
+            Arc::clone(endpoints.entry(address).or_insert_with(made))
+        });
+        let ports = clusters.len();
+        let ground = Arc::clone(&before.ground);
+        let scene = Scene::new(objects, &ground);
+        let mut keyring = Keyring::new(&before.keys);
+        let mut attachment = attach::attach(&scene, &mut keyring, &before.assigned);
         let kept = Arc::clone(&before.kept);
-        let meters = RouteMeters::default();
-        (Self { routes, clusters, certificates, places, meters, endpoints, kept }, warnings)
+        let source = build::Source { scene: &scene, attachment: &attachment, kept: &kept };
+        let routes = build::build(&source, &mut clusters, &mut warnings);
+        let places = plan::places(&source, (&clusters, &routes), &mut keyring, &mut warnings);
+        let statuses = std::mem::take(&mut attachment.statuses);
+        let assigned = std::mem::take(&mut attachment.assigned);
+        warnings.append(&mut attachment.warnings);
+        for status in &statuses {
+            let origin = &status.origin;
+            let told = status.faults().into_iter();
+            warnings.extend(told.map(|text| Warning { origin: Arc::clone(origin), text }));
+        }
+        drop(attachment);
+        let view = Self {
+            routes,
+            clusters: clusters.into_list(),
+            ports,
+            keys: keyring.finish(),
+            places,
+            assigned,
+            statuses,
+            meters: RouteMeters::default(),
+            endpoints,
+            kept,
+            ground,
+        };
+        (view, warnings)
     }
 
     /// Endpoints that a UDPRoute sends datagrams to.
@@ -140,63 +156,36 @@ impl GatewayView {
         targets.flat_map(|cluster| &cluster.endpoints).map(|endpoint| endpoint.address).collect()
     }
 
-    /// Whether a request for `host` must not be answered on a TLS connection that was opened for
-    /// `server_name`: the name has another certificate or belongs to another listener, whose rules
-    /// about who may connect could differ (Gateway API, RFC 9110 section 15.5.20).
-    pub(crate) fn is_misdirected(&self, server_name: &str, host: &str) -> bool {
-        let certificate = |name| self.certificates.find(Some(name)).map(Arc::as_ptr);
-        certificate(server_name) != certificate(host)
-            || !self.routes.same_tls_listener(server_name, host)
+    /// Whether a request for `host` must not be answered on a TLS connection that was opened at a
+    /// place for `server_name`: the name belongs to another listener, or has another certificate, and
+    /// its rules about who may connect could differ (Gateway API, RFC 9110 section 15.5.20).
+    pub(crate) fn is_misdirected(&self, place: Place, server_name: &str, host: &str) -> bool {
+        let Some(Plan::Tls(plan)) = self.places.get(&place) else { return false };
+        let termination = |name| match plan.find(Some(name)) {
+            Some(TlsAction::Http(termination, _)) => Some(Arc::as_ptr(termination)),
+            _ => None,
+        };
+        termination(server_name) != termination(host)
     }
 }
 
-fn slices_by_service(
-    slices: &ObjectSet<EndpointSlice>,
-) -> HashMap<&ObjectRef, Vec<&EndpointSlice>> {
-    let mut by_service: HashMap<&ObjectRef, Vec<&EndpointSlice>> = HashMap::new();
-    for slice in slices {
-        by_service.entry(&slice.service).or_default().push(&**slice);
-    }
-    by_service
-}
-
-fn cluster(
-    (service, security): (&Service, OriginSecurity),
-    port: &ServicePort,
-    slices: &[&EndpointSlice],
-    endpoint: &mut impl FnMut(SocketAddr) -> Arc<Endpoint>,
-) -> Cluster {
-    let mut ready = Vec::new();
-    let mut leaving = Vec::new();
-    let mut seen = HashSet::new();
-    for slice in slices {
-        let named = slice.ports.iter().find(|(name, _)| *name == port.name);
-        let Some((_, target)) = named else { continue };
-        for one in &slice.endpoints {
-            let Some(ip) = one.addresses.first() else { continue };
-            let address = SocketAddr::new(*ip, *target);
-            if seen.len() >= ENDPOINTS_MAX || !seen.insert(address) {
-                continue;
-            }
-            if one.ready {
-                ready.push(endpoint(address));
-            } else if one.serving && one.terminating {
-                leaving.push(address);
-            }
+impl GatewayView {
+    /// The routes of a connection, by where it was accepted and the name it was opened for. It keeps
+    /// them when the certificate it came by is gone.
+    pub(crate) fn table(&self, place: Place, server_name: Option<&str>) -> Option<TableId> {
+        match self.places.get(&place)? {
+            Plan::Http(table) => Some(*table),
+            Plan::Tls(plan) => match plan.find(server_name) {
+                Some(TlsAction::Http(_, table)) => Some(*table),
+                _ => self.routes.table(place),
+            },
+            Plan::Stream(_) => None,
         }
     }
-    // Kubernetes' own proxies do the same: better a terminating endpoint than none (KEP-1669).
-    if ready.is_empty() {
-        ready = leaving.into_iter().map(endpoint).collect();
-    }
-    let h2c = port.app_protocol.as_deref() == Some("kubernetes.io/h2c");
-    Cluster {
-        backend: BackendRef { object: service.meta.object.clone(), port: port.port },
-        protocol: if h2c { OriginProtocol::H2c } else { OriginProtocol::Http1 },
-        security,
-        endpoints: ready,
-        proxy_protocol: None,
-        total: u32::try_from(seen.len()).unwrap_or(u32::MAX),
+
+    /// Whether any listener of a TLS place is for a host.
+    pub(crate) fn has_listener(&self, place: Place, host: &str) -> bool {
+        matches!(self.places.get(&place), Some(Plan::Tls(plan)) if plan.find(Some(host)).is_some())
     }
 }
 

@@ -123,6 +123,10 @@ pub(crate) struct GatewayListen {
     /// HTTPS port on the site's addresses.
     #[arg(long, default_value_t = 8443, value_name = "PORT")]
     pub(crate) https_port: u16,
+    /// Give each Gateway an address of its own out of these prefixes, with the ports that its
+    /// listeners name (default: all share the site's addresses). The addresses must be this machine's.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) gateway_addresses: Vec<ipnet::IpNet>,
     /// Where the JSON access log goes: a file, `-` for stdout, or `off`.
     #[arg(long, default_value = "off", value_name = "FILE")]
     pub(crate) access_log: String,

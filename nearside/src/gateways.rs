@@ -103,6 +103,11 @@ impl Gateways {
         }
     }
 
+    /// What is to be said in the statuses of the objects that are served now.
+    pub(crate) fn statuses(&self) -> Vec<l7lb::StatusUpdate> {
+        self.running.values().flat_map(|(_, gateway)| gateway.statuses()).collect()
+    }
+
     /// How many run.
     pub(crate) fn count(&self) -> usize {
         self.running.len()
@@ -154,6 +159,9 @@ fn start(
     let mut config = l7lb::Config::new(site.clone());
     config.http = at(listen.http_port);
     config.https = at(listen.https_port);
+    if !listen.gateway_addresses.is_empty() {
+        config.addressing = l7lb::Addressing::Pool(listen.gateway_addresses.clone());
+    }
     config.access_log = access_log(&listen.access_log)?;
     config.expose_site = ExposeSite::Yes;
     Gateway::start(config, objects).with_context(|| {

@@ -85,6 +85,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     }
     let mut gateways = Gateways::new(args.gateway);
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
+    say_statuses(&gateways, &sources);
     if !sources.has_cluster() {
         // A directory says nothing about who is alive; an API server does.
         gateways.checked().await;
@@ -107,8 +108,10 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
         };
         if changed == Source::Cluster {
             gateways.reload(&sources.objects());
+            say_statuses(&gateways, &sources);
         } else if sources.read_again().await {
             gateways.reload(&sources.objects());
+            say_statuses(&gateways, &sources);
             tracing::info!("the documents were edited; the edit is live");
         }
     }
@@ -117,6 +120,13 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     admin.abort();
     sources.shutdown().await;
     Ok(Outcome::Yes)
+}
+
+/// Hands what the gateway decided to whoever writes statuses.
+fn say_statuses(gateways: &Gateways, sources: &Sources) {
+    if sources.has_cluster() {
+        sources.want_statuses(gateways.statuses());
+    }
 }
 
 /// Waits until everything is known: a gateway that answers 404 because it has not read its routes

@@ -125,6 +125,17 @@ impl Sources {
         objects
     }
 
+    /// Says what the statuses of the API server's objects should be.
+    pub(crate) fn want_statuses(&self, statuses: Vec<l7lb::StatusUpdate>) {
+        let Some(cluster) = &self.cluster else { return };
+        let wanted = statuses.into_iter().map(|one| discovery::ObjectStatus {
+            kind: one.kind,
+            object: one.object,
+            status: one.status,
+        });
+        cluster.discovery.want_statuses(wanted.collect());
+    }
+
     /// Waits until one of them may have changed. Nothing is lost when this future is dropped.
     pub(crate) async fn changed(&mut self) -> Source {
         let cluster = async {

@@ -51,16 +51,22 @@ impl Proxy {
         walk.path = path::normalise(routed).into_owned();
         walk.query = query.map(str::to_owned);
         walk.absolute = (raw.len() != origin.len()).then(|| origin.to_owned());
-        walk.found = walk.view.routes.find(&RequestParts {
-            scheme: walk.scheme,
+        let table = walk.view.table(connection.place, connection.server_name.as_deref());
+        let parts = RequestParts {
             host: &walk.host,
             path: &walk.path,
             query,
             method: request.method.as_str(),
             headers: &request.headers,
-        });
+        };
+        walk.found = table.and_then(|table| walk.view.routes.find(table, &parts));
         let asked = connection.server_name.as_deref().filter(|name| **name != *walk.host);
-        if asked.is_some_and(|name| walk.view.is_misdirected(name, &walk.host)) {
+        // A host of no listener has no route: it is unknown rather than misdirected.
+        let is_served = walk.found.is_some();
+        let place = connection.place;
+        if asked.is_some_and(|name| walk.view.is_misdirected(place, name, &walk.host))
+            && (is_served || walk.view.has_listener(place, &walk.host))
+        {
             return Err(Reason::Misdirected);
         }
         if walk.found.is_some() { Ok(()) } else { Err(Reason::NoRoute) }

@@ -1,82 +1,97 @@
-//! Builds the route table out of Ingress, Gateway and HTTPRoute documents.
+//! Builds the route tables out of what `attach` found: one for each place where HTTP is served.
 //!
-//! A directory belongs to its operator, so an Ingress of any class attaches, and so does a route to
-//! a Gateway of any class. The ports of Gateway listeners are names here: HTTP listeners are the
-//! gateway's HTTP sockets and HTTPS listeners its TLS sockets. One bad document never stops
-//! another: what cannot be used is left out with a [`Warning`].
+//! One bad document never stops another: what cannot be used is left out with a [`Warning`].
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::gateway::{
-    Gateway, GatewayObjects, HostPattern, HttpMatch, HttpRoute, HttpRule, HttpSettings, Ingress,
-    IngressBackend, IngressPath, Listener, ListenerProtocol, Meta, NamespaceFilter, ObjectSet,
-    ParentRef, PathMatch, PortRef, ValueMatch,
+    GatewayObjects, GrpcMatch, HostPattern, HttpFilter, HttpMatch, HttpSettings, ListenerProtocol,
+    Meta, ObjectKind, PathMatch, Retry, RouteBackend, SessionPersistence, ValueMatch,
 };
 use model::name::ObjectRef;
 
-use super::{Candidate, EVERY_LISTENER, HostRoutes, ListenerNames, RouteTable, SchemeTable};
+use super::matcher::{self, Wanted};
+use super::{Candidate, EVERY_LISTENER, HostRoutes, ListenerNames, RouteTable, Table};
+use crate::attach::{Attachment, Resolved, RouteOutcome, Scene, settings_of};
 use crate::backend_tls;
+use crate::cluster::Clusters;
 use crate::kept::Kept;
 use crate::origin_tls::OriginClient;
 use crate::path;
-use crate::rule::{IngressSource, Rule, RuleSource, Share, Surroundings, Target, Timeouts};
+use crate::rule::{Rule, RuleSource, Share, Surroundings, Target, Timeouts};
+use crate::socket::{Place, TableId};
 use crate::view::Warning;
 
-/// Builds the table. Never fails: what is wrong is left out and said in `warnings`.
+/// What tables are built from.
+pub(crate) struct Source<'a> {
+    pub(crate) scene: &'a Scene<'a>,
+    pub(crate) attachment: &'a Attachment<'a>,
+    pub(crate) kept: &'a Kept,
+}
+
+/// Builds the tables. Never fails: what is wrong is left out and said in `warnings`.
 pub(crate) fn build(
-    (objects, kept): (&GatewayObjects, &Kept),
-    clusters: &HashMap<(ObjectRef, PortRef), u32>,
+    source: &Source<'_>,
+    clusters: &mut Clusters,
     warnings: &mut Vec<Warning>,
 ) -> RouteTable {
+    let (places, mut tables) = empty_tables(source.attachment);
     let mut builder =
-        Builder { objects, kept, clusters, warnings, rules: Vec::new(), entries: Vec::new() };
-    let mut table = RouteTable {
-        http: SchemeTable {
-            listeners: listener_names(&objects.gateways, &ListenerProtocol::Http),
-            ..SchemeTable::default()
-        },
-        https: SchemeTable {
-            listeners: listener_names(&objects.gateways, &ListenerProtocol::Https),
-            ..SchemeTable::default()
-        },
-        rules: Vec::new(),
-    };
-    let mut defaults = Vec::new();
-    for ingress in &objects.ingresses {
-        if let Some(rule) = builder.ingress(ingress) {
-            defaults.push((ingress.meta.created_s, &ingress.meta.object, rule));
-        }
+        Builder { source, clusters, warnings, rules: Vec::new(), entries: Vec::new() };
+    let default = builder.ingresses();
+    for table in tables.iter_mut().take(SHARED) {
+        table.default = default;
     }
-    for route in &objects.http_routes {
-        builder.http_route(route, &objects.gateways, &table);
-    }
-    // The oldest Ingress with a default backend has it.
-    defaults.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-    table.http.default = defaults.first().map(|default| default.2);
-    table.https.default = table.http.default;
+    builder.http_routes(&places, &tables);
+    builder.grpc_routes(&places, &tables);
     let Builder { rules, mut entries, .. } = builder;
     entries.sort_by(Entry::precedence);
     for entry in entries {
-        entry.file(&mut table);
+        entry.file(&mut tables);
     }
-    table.rules = rules;
-    table
+    for table in &mut tables {
+        table.sort_expressions();
+    }
+    RouteTable { rules, tables, places }
 }
 
-/// One match on one hostname, before it is filed under both.
-struct Entry {
-    /// On which sockets.
-    on_http: bool,
-    on_https: bool,
-    host: Option<HostPattern>,
-    path: PathMatch,
-    candidate: Candidate,
-    created_s: i64,
-    object: ObjectRef,
+/// The operator's own sockets have the first tables.
+const SHARED: usize = 2;
+
+/// A table for each place where HTTP is served, with its listeners' names.
+fn empty_tables(attachment: &Attachment<'_>) -> (HashMap<Place, TableId>, Vec<Table>) {
+    let shared = [Place::SharedHttp, Place::SharedHttps];
+    let mut places: HashMap<Place, TableId> = shared.into_iter().zip((0..).map(TableId)).collect();
+    let mut tables: Vec<Table> = (0..SHARED).map(|_| Table::default()).collect();
+    for entry in attachment.entries.iter().filter(|entry| entry.is_programmed()) {
+        let is_http =
+            matches!(entry.listener.protocol, ListenerProtocol::Http | ListenerProtocol::Https);
+        for place in entry.places.iter().filter(|_| is_http) {
+            let next = TableId(u32::try_from(tables.len()).unwrap_or(u32::MAX));
+            let id = *places.entry(*place).or_insert(next);
+            if id == next {
+                tables.push(Table::default());
+            }
+            if let Some(table) = tables.get_mut(id.0 as usize) {
+                table.listeners.add(entry.listener.hostname.as_ref());
+            }
+        }
+    }
+    (places, tables)
+}
+
+/// One match on one hostname, before it is filed.
+pub(super) struct Entry {
+    pub(super) tables: Vec<TableId>,
+    pub(super) host: Option<HostPattern>,
+    pub(super) path: PathMatch,
+    pub(super) candidate: Candidate,
+    pub(super) created_s: i64,
+    pub(super) object: ObjectRef,
     /// The rule's and the match's place in the document.
-    place: (usize, usize),
+    pub(super) place: (usize, usize),
 }
 
 impl Entry {
@@ -96,21 +111,30 @@ impl Entry {
             .then_with(|| self.place.cmp(&other.place))
     }
 
-    fn file(self, table: &mut RouteTable) {
-        let Self { on_http, on_https, host, path, candidate, .. } = self;
-        for (wanted, scheme) in [(on_http, &mut table.http), (on_https, &mut table.https)] {
-            if wanted {
-                let routes = match &host {
-                    Some(HostPattern::Exact(name)) => {
-                        scheme.exact.entry(Box::from(&**name)).or_default()
-                    }
-                    Some(HostPattern::Suffix(name)) => {
-                        scheme.suffix.entry(Box::from(&**name)).or_default()
-                    }
-                    None => &mut scheme.any,
-                };
-                routes.file(&path, candidate.clone());
-            }
+    fn file(self, tables: &mut [Table]) {
+        let Self { tables: wanted, host, path, candidate, .. } = self;
+        for id in wanted {
+            let Some(table) = tables.get_mut(id.0 as usize) else { continue };
+            let routes = match &host {
+                Some(HostPattern::Exact(name)) => {
+                    table.exact.entry(Box::from(&**name)).or_default()
+                }
+                Some(HostPattern::Suffix(name)) => {
+                    table.suffix.entry(Box::from(&**name)).or_default()
+                }
+                None => &mut table.any,
+            };
+            routes.file(&path, candidate.clone());
+        }
+    }
+}
+
+impl Table {
+    /// The longest expression first; equal ones stay in order of precedence.
+    fn sort_expressions(&mut self) {
+        let named = self.exact.values_mut().chain(self.suffix.values_mut());
+        for routes in named.chain([&mut self.any]).filter(|routes| routes.regex.len() > 1) {
+            routes.regex.sort_by_key(|(regex, _)| Reverse(regex.as_str().len()));
         }
     }
 }
@@ -118,7 +142,14 @@ impl Entry {
 impl HostRoutes {
     fn file(&mut self, path: &PathMatch, candidate: Candidate) {
         let bucket = match path {
-            PathMatch::Exact(exact) | PathMatch::Regex(exact) => {
+            PathMatch::Regex(text) => {
+                // What is no expression was said in the route's status; nothing is served by it.
+                if let Ok(regex) = matcher::compile(text) {
+                    self.regex.push((regex, candidate));
+                }
+                return;
+            }
+            PathMatch::Exact(exact) => {
                 self.exact.entry(Box::from(&*path::normalise(exact))).or_default()
             }
             PathMatch::Prefix(prefix) => {
@@ -132,26 +163,24 @@ impl HostRoutes {
     }
 }
 
-fn listener_names(gateways: &ObjectSet<Gateway>, protocol: &ListenerProtocol) -> ListenerNames {
-    let mut names = ListenerNames::default();
-    let mut next = 0;
-    let all = gateways.iter().flat_map(|gateway| &gateway.listeners);
-    for listener in all.filter(|listener| listener.protocol == *protocol) {
-        let slot = match &listener.hostname {
-            Some(HostPattern::Exact(name)) => names.exact.entry(Box::from(&**name)).or_insert(next),
-            Some(HostPattern::Suffix(name)) => {
-                names.suffix.entry(Box::from(&**name)).or_insert(next)
+impl ListenerNames {
+    /// Two listeners of the same hostname at one place are one.
+    fn add(&mut self, hostname: Option<&HostPattern>) {
+        let next = u32::try_from(self.exact.len() + self.suffix.len()).unwrap_or(u32::MAX);
+        let next = next.saturating_add(u32::from(self.any.is_some()));
+        match hostname {
+            Some(HostPattern::Exact(name)) => {
+                self.exact.entry(Box::from(&**name)).or_insert(next);
             }
-            None => names.any.get_or_insert(next),
-        };
-        if *slot == next {
-            next += 1;
+            Some(HostPattern::Suffix(name)) => {
+                self.suffix.entry(Box::from(&**name)).or_insert(next);
+            }
+            None => {
+                self.any.get_or_insert(next);
+            }
         }
     }
-    names
-}
 
-impl ListenerNames {
     fn id(&self, hostname: Option<&HostPattern>) -> Option<u32> {
         match hostname {
             Some(HostPattern::Exact(name)) => self.exact.get(&**name).copied(),
@@ -161,37 +190,57 @@ impl ListenerNames {
     }
 }
 
-struct Builder<'a> {
-    objects: &'a GatewayObjects,
-    kept: &'a Kept,
-    clusters: &'a HashMap<(ObjectRef, PortRef), u32>,
-    warnings: &'a mut Vec<Warning>,
-    rules: Vec<Rule>,
-    entries: Vec<Entry>,
+pub(super) struct Builder<'s, 'b> {
+    pub(super) source: &'b Source<'s>,
+    pub(super) clusters: &'b mut Clusters,
+    pub(super) warnings: &'b mut Vec<Warning>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) entries: Vec<Entry>,
 }
 
-impl Builder<'_> {
-    fn warn(&mut self, meta: &Meta, text: String) {
+/// A rule of an HTTPRoute or GRPCRoute, and the route it is of.
+struct RouteRule<'r> {
+    kind: ObjectKind,
+    meta: &'r Meta,
+    name: Option<&'r str>,
+    place: usize,
+    filters: &'r [HttpFilter],
+    backends: &'r [RouteBackend],
+    timeouts: Timeouts,
+    retry: Option<&'r Retry>,
+    session: Option<&'r SessionPersistence>,
+}
+
+impl<'s> Builder<'s, '_> {
+    pub(super) fn objects(&self) -> &'s GatewayObjects {
+        self.source.scene.objects
+    }
+
+    pub(super) fn warn(&mut self, meta: &Meta, text: String) {
         self.warnings.push(Warning { origin: Arc::clone(&meta.origin), text });
     }
 
-    fn push_rule(&mut self, meta: &Meta, source: RuleSource<'_>) -> u32 {
+    /// Compiles a rule and gives its index.
+    pub(super) fn push_rule(
+        &mut self,
+        (kind, meta): (ObjectKind, &Meta),
+        source: RuleSource<'_>,
+    ) -> u32 {
         let mut notes = Vec::new();
+        let (scene, clusters) = (self.source.scene, &*self.clusters);
+        let namespace = &*meta.object.namespace;
         let rule = Rule::compile(
             source,
             &mut Surroundings {
-                target: &|named| {
-                    let port = PortRef::Number(named.port.unwrap_or(0));
-                    let mine = named.object.namespace == meta.object.namespace;
-                    let cluster = self.clusters.get(&(named.object.clone(), port));
-                    let cluster = cluster.filter(|_| mine && named.is_service());
-                    cluster.map_or(Target::Broken, |index| Target::Cluster(*index))
+                target: &|named| match scene.resolve(kind, namespace, named) {
+                    Resolved::Found => clusters.find(&named.object, named.port.unwrap_or(0)),
+                    _ => Target::Broken,
                 },
                 material: &|named, key| {
-                    let mine = named.object.namespace == meta.object.namespace;
-                    backend_tls::material(self.objects, named, key).filter(|_| mine)
+                    let may = scene.may_read(kind, namespace, named);
+                    backend_tls::material(scene.objects, named, key).filter(|_| may)
                 },
-                kept: self.kept,
+                kept: self.source.kept,
                 notes: &mut notes,
             },
         );
@@ -203,246 +252,205 @@ impl Builder<'_> {
         u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Files an Ingress's paths and returns the rule of its default backend.
-    fn ingress(&mut self, ingress: &Ingress) -> Option<u32> {
-        let meta = &ingress.meta;
-        for (place, path) in ingress.paths.iter().enumerate() {
-            let rule = self.ingress_rule(ingress, Some(path), &place.to_string(), &path.backend);
+    fn http_routes(&mut self, places: &HashMap<Place, TableId>, tables: &[Table]) {
+        let source = self.source;
+        for (route, outcome) in source.scene.objects.http_routes.iter().zip(&source.attachment.http)
+        {
+            let spots = self.spots(outcome, places, tables);
+            if spots.is_empty() {
+                continue;
+            }
+            for (place, rule) in route.rules.iter().enumerate() {
+                let of = RouteRule {
+                    kind: ObjectKind::HttpRoute,
+                    meta: &route.meta,
+                    name: rule.name.as_deref(),
+                    place,
+                    filters: &rule.filters,
+                    backends: &rule.backends,
+                    timeouts: Timeouts {
+                        request_ms: rule.request_timeout_ms,
+                        attempt_ms: rule.backend_timeout_ms,
+                        ..Timeouts::default()
+                    },
+                    retry: rule.retry.as_ref(),
+                    session: rule.session.as_ref(),
+                };
+                let index = self.rule(&of, outcome);
+                for (order, one) in rule.matches.iter().enumerate() {
+                    self.enter(&spots, &of, (order, index), one);
+                }
+            }
+        }
+    }
+
+    fn grpc_routes(&mut self, places: &HashMap<Place, TableId>, tables: &[Table]) {
+        let source = self.source;
+        for (route, outcome) in source.scene.objects.grpc_routes.iter().zip(&source.attachment.grpc)
+        {
+            let spots = self.spots(outcome, places, tables);
+            if spots.is_empty() {
+                continue;
+            }
+            for (place, rule) in route.rules.iter().enumerate() {
+                let of = RouteRule {
+                    kind: ObjectKind::GrpcRoute,
+                    meta: &route.meta,
+                    name: rule.name.as_deref(),
+                    place,
+                    filters: &rule.filters,
+                    backends: &rule.backends,
+                    timeouts: Timeouts::default(),
+                    retry: None,
+                    session: rule.session.as_ref(),
+                };
+                let index = self.rule(&of, outcome);
+                if rule.matches.is_empty() {
+                    self.enter(&spots, &of, (0, index), &HttpMatch::default());
+                }
+                for (order, one) in rule.matches.iter().enumerate() {
+                    self.enter(&spots, &of, (order, index), &call(one));
+                }
+            }
+        }
+    }
+
+    /// Where a route is served: hostname, listener and tables, each once.
+    fn spots(
+        &self,
+        outcome: &RouteOutcome,
+        places: &HashMap<Place, TableId>,
+        tables: &[Table],
+    ) -> Vec<(Option<HostPattern>, u32, TableId)> {
+        let mut spots = Vec::new();
+        for served in &outcome.served {
+            let Some(entry) = self.source.attachment.entries.get(served.entry) else { continue };
+            for place in entry.places.iter().filter(|_| entry.is_programmed()) {
+                let Some(id) = places.get(place) else { continue };
+                let names = tables.get(id.0 as usize).map(|table| &table.listeners);
+                let listener = names.and_then(|names| names.id(entry.listener.hostname.as_ref()));
+                let spot = (served.host.clone(), listener.unwrap_or(EVERY_LISTENER), *id);
+                if !spots.contains(&spot) {
+                    spots.push(spot);
+                }
+            }
+        }
+        spots
+    }
+
+    fn enter(
+        &mut self,
+        spots: &[(Option<HostPattern>, u32, TableId)],
+        of: &RouteRule<'_>,
+        (order, rule): (usize, u32),
+        one: &HttpMatch,
+    ) {
+        let (Some(headers), Some(query)) = (wanted(&one.headers), wanted(&one.query)) else {
+            return;
+        };
+        for (host, listener, table) in spots {
             self.entries.push(Entry {
-                on_http: true,
-                on_https: true,
-                host: path.host.clone(),
-                path: path.path.clone(),
+                tables: vec![*table],
+                host: host.clone(),
+                path: one.path.clone(),
                 candidate: Candidate {
-                    listener: EVERY_LISTENER,
-                    one_label: matches!(path.host, Some(HostPattern::Suffix(_))),
-                    method: None,
-                    headers: Box::default(),
-                    query: Box::default(),
+                    listener: *listener,
+                    one_label: false,
+                    method: one.method.clone(),
+                    headers: headers.clone(),
+                    query: query.clone(),
                     rule,
                 },
-                created_s: meta.created_s,
-                object: meta.object.clone(),
-                place: (place, 0),
+                created_s: of.meta.created_s,
+                object: of.meta.object.clone(),
+                place: (of.place, order),
             });
         }
-        let backend = ingress.default_backend.as_ref()?;
-        Some(self.ingress_rule(ingress, None, "default", backend))
     }
 
-    fn ingress_rule(
-        &mut self,
-        ingress: &Ingress,
-        path: Option<&IngressPath>,
-        place: &str,
-        backend: &IngressBackend,
-    ) -> u32 {
-        let meta = &ingress.meta;
-        let target = match self.target(meta, &backend.service, &backend.port) {
-            Target::Broken => Target::Absent,
-            other => other,
-        };
-        let source = RuleSource {
-            id: format!("ingress/{}#{place}", meta.object).into(),
-            filters: &[],
-            backends: vec![(Share { target, weight: 1 }, &[])],
-            timeouts: Timeouts::default(),
-            retry: None,
-            session: None,
-            client: None,
-            settings: &ingress.settings,
-            ingress: Some(IngressSource { ingress, path }),
-        };
-        self.push_rule(meta, source)
-    }
-
-    fn target(&mut self, meta: &Meta, service: &ObjectRef, port: &PortRef) -> Target {
-        if service.namespace != meta.object.namespace {
-            let text =
-                format!("the backend `{service}` is in another namespace (requests for it fail)");
-            self.warn(meta, text);
-            return Target::Broken;
-        }
-        match self.clusters.get(&(service.clone(), port.clone())) {
-            Some(cluster) => Target::Cluster(*cluster),
-            None => {
-                let port = match port {
-                    PortRef::Number(number) => number.to_string(),
-                    PortRef::Name(name) => name.to_string(),
-                };
-                self.warn(
-                    meta,
-                    format!("no Service `{service}` with port `{port}` (requests for it fail)"),
-                );
-                Target::Broken
-            }
-        }
-    }
-
-    fn http_route(&mut self, route: &HttpRoute, gateways: &ObjectSet<Gateway>, table: &RouteTable) {
-        let attached = self.attachments(route, gateways);
-        if attached.is_empty() {
-            self.warn(
-                &route.meta,
-                format!("HTTPRoute `{}` is attached to nothing", route.meta.object),
-            );
-            return;
-        }
-        for (place, rule) in route.rules.iter().enumerate() {
-            let index = self.http_rule(route, place, rule);
-            for (listener, host) in &attached {
-                for (order, one) in rule.matches.iter().enumerate() {
-                    let (names, on_http) = match listener.protocol {
-                        ListenerProtocol::Http => (&table.http.listeners, true),
-                        ListenerProtocol::Https => (&table.https.listeners, false),
-                        _ => continue,
-                    };
-                    let id = names.id(listener.hostname.as_ref()).unwrap_or(EVERY_LISTENER);
-                    self.entries.push(Entry {
-                        on_http,
-                        on_https: !on_http,
-                        host: host.clone(),
-                        path: one.path.clone(),
-                        candidate: candidate(one, id, index),
-                        created_s: route.meta.created_s,
-                        object: route.meta.object.clone(),
-                        place: (place, order),
-                    });
-                }
-            }
-        }
-    }
-
-    /// The listeners a route is attached to, each with the hostnames both sides allow. Two
-    /// listeners of the same hostname and protocol are one place; it is named once.
-    fn attachments<'g>(
-        &mut self,
-        route: &HttpRoute,
-        gateways: &'g ObjectSet<Gateway>,
-    ) -> Vec<(&'g Listener, Option<HostPattern>)> {
-        let mut attached: Vec<(&Listener, Option<HostPattern>)> = Vec::new();
-        for parent in &route.parents {
-            let Some(gateway) = gateways.iter().find(|g| g.meta.object == parent.object) else {
-                let text =
-                    format!("no Gateway `{}`; HTTPRoute is not attached to it", parent.object);
-                self.warn(&route.meta, text);
-                continue;
+    fn rule(&mut self, of: &RouteRule<'_>, outcome: &RouteOutcome) -> u32 {
+        let scene = self.source.scene;
+        let namespace = &*of.meta.object.namespace;
+        let mut backends = Vec::new();
+        for backend in of.backends.iter().filter(|backend| backend.weight > 0) {
+            let named = &backend.target;
+            let mut target = match scene.resolve(of.kind, namespace, named) {
+                Resolved::Found => self.clusters.find(&named.object, named.port.unwrap_or(0)),
+                _ => Target::Broken,
             };
-            for listener in gateway.listeners.iter().filter(|l| admits(gateway, l, parent, route)) {
-                for host in hosts_of(route, listener) {
-                    let same = |(other, name): &(&Listener, Option<HostPattern>)| {
-                        other.protocol == listener.protocol
-                            && other.hostname == listener.hostname
-                            && *name == host
-                    };
-                    if !attached.iter().any(same) {
-                        attached.push((listener, host));
-                    }
-                }
+            if of.kind == ObjectKind::GrpcRoute {
+                target = self.clusters.speaking_http2(target);
             }
+            backends.push((Share { target, weight: backend.weight }, &*backend.filters));
         }
-        attached
+        let owners: Vec<&ObjectRef> = outcome.owners.iter().collect();
+        let section = (of.kind, of.meta, of.name);
+        let settings = settings_of(scene.objects, section, &owners, &HttpSettings::default());
+        let source = RuleSource {
+            id: id(of),
+            filters: of.filters,
+            backends,
+            timeouts: of.timeouts,
+            retry: of.retry,
+            session: of.session,
+            client: self.client(outcome),
+            settings: &settings,
+            ingress: None,
+        };
+        self.push_rule((of.kind, of.meta), source)
     }
 
     /// The certificate that the route's Gateway shows backends (the first one's that has any).
-    fn client(&mut self, route: &HttpRoute) -> Option<Arc<OriginClient>> {
-        let parents = route.parents.iter().filter_map(|parent| {
-            let mut gateways = self.objects.gateways.iter();
-            gateways.find(|gateway| gateway.meta.object == parent.object)
-        });
-        let (gateway, named) = parents
+    fn client(&self, outcome: &RouteOutcome) -> Option<Arc<OriginClient>> {
+        let objects = self.source.scene.objects;
+        let gateways = outcome.owners.iter().filter_map(|name| objects.gateways.get(name));
+        let (gateway, named) = gateways
             .filter_map(|gateway| Some((gateway, gateway.client_certificate.as_ref()?)))
             .next()?;
-        let material = |key| backend_tls::material(self.objects, named, key);
-        let pair = material("tls.crt").zip(material("tls.key"));
-        let client = pair.and_then(|(chain, key)| self.kept.client(chain, key).ok());
-        if client.is_none() {
-            let text = format!("the client certificate `{}` cannot be used", named.object);
-            self.warn(&gateway.meta, text);
+        let namespace = &*gateway.meta.object.namespace;
+        if !self.source.scene.may_read(ObjectKind::Gateway, namespace, named) {
+            return None;
         }
-        client
-    }
-
-    fn http_rule(&mut self, route: &HttpRoute, place: usize, rule: &HttpRule) -> u32 {
-        let mut backends = Vec::new();
-        for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
-            let port = PortRef::Number(backend.target.port.unwrap_or(0));
-            let target = self.target(&route.meta, &backend.target.object, &port);
-            backends.push((Share { target, weight: backend.weight }, &*backend.filters));
-        }
-        let source = RuleSource {
-            id: format!("httproute/{}#{place}", route.meta.object).into(),
-            filters: &rule.filters,
-            backends,
-            timeouts: Timeouts {
-                request_ms: rule.request_timeout_ms,
-                attempt_ms: rule.backend_timeout_ms,
-                ..Timeouts::default()
-            },
-            retry: rule.retry.as_ref(),
-            session: rule.session.as_ref(),
-            client: self.client(route),
-            settings: &HttpSettings::default(),
-            ingress: None,
-        };
-        self.push_rule(&route.meta, source)
+        let material = |key| backend_tls::material(objects, named, key);
+        let (chain, key) = material("tls.crt").zip(material("tls.key"))?;
+        self.source.kept.client(chain, key).ok()
     }
 }
 
-fn candidate(one: &HttpMatch, listener: u32, rule: u32) -> Candidate {
-    Candidate {
-        listener,
-        one_label: false,
-        method: one.method.clone(),
-        headers: exact_values(&one.headers),
-        query: exact_values(&one.query),
-        rule,
+fn id(of: &RouteRule<'_>) -> Arc<str> {
+    let kind = of.kind.name().to_ascii_lowercase();
+    match of.name {
+        Some(name) => format!("{kind}/{}#{name}", of.meta.object).into(),
+        None => format!("{kind}/{}#{}", of.meta.object, of.place).into(),
     }
 }
 
-fn exact_values(matches: &[(Arc<str>, ValueMatch)]) -> Box<[(Arc<str>, Arc<str>)]> {
-    let exact = |(name, value): &(Arc<str>, ValueMatch)| match value {
-        ValueMatch::Exact(value) | ValueMatch::Regex(value) => {
-            (Arc::clone(name), Arc::clone(value))
+/// A call as the request that carries it (gRPC over HTTP/2: `POST /service/method`).
+fn call(one: &GrpcMatch) -> HttpMatch {
+    let text = |value: &ValueMatch| match value {
+        ValueMatch::Exact(text) => regex::escape(text),
+        ValueMatch::Regex(text) => format!("(?:{text})"),
+    };
+    let path = match (&one.service, &one.method) {
+        (None, None) => PathMatch::Prefix("/".into()),
+        (Some(ValueMatch::Exact(service)), Some(ValueMatch::Exact(method))) => {
+            PathMatch::Exact(format!("/{service}/{method}").into())
+        }
+        (Some(ValueMatch::Exact(service)), None) => PathMatch::Prefix(format!("/{service}").into()),
+        (service, method) => {
+            let part =
+                |value: &Option<ValueMatch>| value.as_ref().map_or_else(|| "[^/]+".into(), text);
+            PathMatch::Regex(format!("/{}/{}", part(service), part(method)).into())
         }
     };
-    matches.iter().map(exact).collect()
+    HttpMatch { path, method: None, headers: one.headers.clone(), query: Vec::new() }
 }
 
-fn admits(gateway: &Gateway, listener: &Listener, parent: &ParentRef, route: &HttpRoute) -> bool {
-    parent.section.as_ref().is_none_or(|section| *section == listener.name)
-        && parent.port.is_none_or(|port| port == listener.port)
-        && (listener.namespaces == NamespaceFilter::All
-            || gateway.meta.object.namespace == route.meta.object.namespace)
-}
+type Values = Box<[(Arc<str>, Wanted)]>;
 
-/// The hostnames on which a route is served at a listener; none when the two do not meet.
-fn hosts_of(route: &HttpRoute, listener: &Listener) -> Vec<Option<HostPattern>> {
-    if route.hostnames.is_empty() {
-        return vec![listener.hostname.clone()];
-    }
-    let all = route.hostnames.iter();
-    all.filter_map(|host| intersect(host, listener.hostname.as_ref())).map(Some).collect()
-}
-
-/// The more specific of the two when one covers the other.
-fn intersect(route: &HostPattern, listener: Option<&HostPattern>) -> Option<HostPattern> {
-    let Some(listener) = listener else { return Some(route.clone()) };
-    let below = |name: &str, suffix: &str| {
-        name.len() > suffix.len() && name.ends_with(suffix) && {
-            name.as_bytes()[name.len() - suffix.len() - 1] == b'.'
-        }
-    };
-    match (route, listener) {
-        (HostPattern::Exact(a), HostPattern::Exact(b)) => (a == b).then(|| route.clone()),
-        (HostPattern::Exact(a), HostPattern::Suffix(b)) => below(a, b).then(|| route.clone()),
-        (HostPattern::Suffix(a), HostPattern::Exact(b)) => below(b, a).then(|| listener.clone()),
-        (HostPattern::Suffix(a), HostPattern::Suffix(b)) => {
-            if a == b || below(a, b) {
-                Some(route.clone())
-            } else {
-                below(b, a).then(|| listener.clone())
-            }
-        }
-    }
+/// Compiled values; `None` when one cannot be.
+fn wanted(matches: &[(Arc<str>, ValueMatch)]) -> Option<Values> {
+    let one =
+        |(name, value): &(Arc<str>, ValueMatch)| Some((Arc::clone(name), Wanted::new(value)?));
+    matches.iter().map(one).collect()
 }

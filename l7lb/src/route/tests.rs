@@ -2,20 +2,19 @@
 //! the table with the specification's order written down naively.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use http::{HeaderName, HeaderValue};
 use model::gateway::{
     Gateway, GatewayObjects, HostPattern, HttpMatch, HttpRoute, HttpRule, Ingress, IngressBackend,
     IngressPath, Listener, ListenerProtocol, Meta, NamespaceFilter, ParentKind, ParentRef,
-    PathMatch, PortRef, RouteBackend, ValueMatch,
+    PathMatch, PortRef, RouteBackend, Service, ServicePort, ValueMatch,
 };
 use model::name::ObjectRef;
 use proptest::prelude::*;
 
 use super::*;
 use crate::rule::{Action, Share, Target};
-use crate::view::Warning;
+use crate::view::{GatewayView, Warning};
 
 fn meta(name: &str, created_s: i64) -> Meta {
     Meta {
@@ -95,9 +94,14 @@ fn backend(service: &str) -> IngressBackend {
 }
 
 fn build_table(objects: &GatewayObjects) -> (RouteTable, Vec<Warning>) {
-    let clusters = HashMap::from([((ObjectRef::new("ns", "svc"), PortRef::Number(80)), 7)]);
-    let mut warnings = Vec::new();
-    (build::build((objects, &crate::kept::Kept::default()), &clusters, &mut warnings), warnings)
+    let mut objects = objects.clone();
+    objects.services.insert(Service {
+        meta: meta("svc", 0),
+        ports: vec![ServicePort { port: 80, ..ServicePort::default() }],
+        ..Service::default()
+    });
+    let (view, warnings) = GatewayView::compile(&objects, &GatewayView::default());
+    (view.routes, warnings)
 }
 
 /// A request: `METHOD scheme://host/path?query` with headers.
@@ -115,8 +119,8 @@ fn ask(table: &RouteTable, request: &str, headers: &[(&str, &str)]) -> Option<(S
     };
     let headers: HeaderMap = headers.iter().map(pair).collect();
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
-    let found =
-        table.find(&RequestParts { scheme, host, path, query, method, headers: &headers })?;
+    let parts = RequestParts { host, path, query, method, headers: &headers };
+    let found = table.find(TableId::shared(scheme), &parts)?;
     Some((table.rule(found.rule).unwrap().id.to_string(), found.matched_octets))
 }
 
@@ -306,7 +310,11 @@ fn hostnames_of_route_and_listener_meet_in_the_narrower_one() {
     let (table, warnings) = build_table(&objects(wild, exact("a.other")));
     assert_eq!(ask(&table, "GET http://a.other/", &[]), None);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_eq!(warnings[0].text, "HTTPRoute `ns/r` is attached to nothing");
+    assert_eq!(
+        warnings[0].text,
+        "HTTPRoute `ns/r` at `ns/gw`: Accepted is false: NoMatchingListenerHostname \
+         (no listener of `ns/gw` has a hostname of this route)"
+    );
 }
 
 #[test]
@@ -334,21 +342,21 @@ fn what_cannot_be_used_is_named_and_the_rest_stays() {
         [
             "no Service `ns/missing` with port `80` (requests for it fail)",
             "no Gateway `ns/missing`; HTTPRoute is not attached to it",
-            "HTTPRoute `ns/elsewhere` is attached to nothing",
-            "the backend `other/svc` is in another namespace (requests for it fail)",
+            "HTTPRoute `ns/foreign` at `ns/gw`: ResolvedRefs is false: RefNotPermitted \
+             (no ReferenceGrant permits the backend `other/svc`)",
         ],
     );
     let action = |path: &str| {
         let request = format!("GET http://h{path}");
         let headers = HeaderMap::new();
-        let found = table.find(&RequestParts {
-            scheme: Scheme::Http,
+        let parts = RequestParts {
             host: "h",
             path: request.strip_prefix("GET http://h").unwrap(),
             query: None,
             method: "GET",
             headers: &headers,
-        })?;
+        };
+        let found = table.find(TableId::shared(Scheme::Http), &parts)?;
         let rule = table.rule(found.rule)?;
         match &rule.action {
             Action::Forward(branches) => {
@@ -358,7 +366,7 @@ fn what_cannot_be_used_is_named_and_the_rest_stays() {
         }
     };
     let share = |target| Some(vec![Share { target, weight: 1 }]);
-    assert_eq!(action("/g"), share(Target::Cluster(7)));
+    assert_eq!(action("/g"), share(Target::Cluster(0)));
     assert_eq!(action("/f"), share(Target::Broken));
     assert_eq!(action("/n"), share(Target::Absent));
     assert_eq!(action("/e"), None);

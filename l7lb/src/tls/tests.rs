@@ -1,10 +1,13 @@
 //! Which certificate a name gets, and what is quarantined.
 
 use model::gateway::{
-    Gateway, Ingress, IngressTls, Listener, ListenerTls, NamespaceFilter, Reference,
+    Gateway, GatewayObjects, HostPattern, Ingress, IngressTls, Listener, ListenerProtocol,
+    ListenerTls, Meta, NamespaceFilter, Reference,
 };
 
 use super::*;
+use crate::socket::{Place, Plan, TlsAction};
+use crate::view::GatewayView;
 
 fn meta(namespace: &str, name: &str) -> Meta {
     Meta {
@@ -24,7 +27,7 @@ fn secret(name: &str) -> Secret {
 
 fn listener(hostname: Option<HostPattern>, secrets: &[ObjectRef]) -> Listener {
     Listener {
-        name: "https".into(),
+        name: format!("{hostname:?}").into(),
         port: 443,
         protocol: ListenerProtocol::Https,
         hostname,
@@ -58,11 +61,19 @@ fn world(listeners: Vec<Listener>, secrets: Vec<Secret>) -> GatewayObjects {
     }
 }
 
-fn compile(objects: &GatewayObjects) -> (Certificates, Vec<String>) {
-    let mut warnings = Vec::new();
-    let certificates = Certificates::compile(objects, &Certificates::default(), &mut warnings);
+fn compile(objects: &GatewayObjects) -> (GatewayView, Vec<String>) {
+    let (view, warnings) = GatewayView::compile(objects, &GatewayView::default());
     let shown = warnings.iter().map(|warning| format!("{}: {}", warning.origin, warning.text));
-    (certificates, shown.collect())
+    (view, shown.collect())
+}
+
+/// The certificates of the listener that a client's name meets.
+fn find(view: &GatewayView, name: Option<&str>) -> Option<Vec<Arc<CertifiedKey>>> {
+    let Some(Plan::Tls(plan)) = view.places.get(&Place::SharedHttps) else { panic!() };
+    match plan.find(name)? {
+        TlsAction::Http(termination, _) => Some(termination.certificates().to_vec()),
+        _ => panic!(),
+    }
 }
 
 #[test]
@@ -84,12 +95,12 @@ fn exact_names_beat_wildcards_and_those_the_default() {
         }],
         ..Ingress::default()
     });
-    let (certificates, warnings) = compile(&objects);
+    let (view, warnings) = compile(&objects);
     assert_eq!(warnings, [""; 0]);
     let check = |name: Option<&str>, secret: &str| {
         let expected = objects.secrets.iter().find(|one| &*one.meta.object.name == secret);
         let expected = CertificateDer::from_pem_slice(&expected.unwrap().data["tls.crt"]).unwrap();
-        assert_eq!(certificates.find(name).unwrap().cert, [expected], "{name:?}");
+        assert_eq!(find(&view, name).unwrap()[0].cert, [expected], "{name:?}");
     };
     check(Some("x.a.example"), "one");
     check(Some("y.a.example"), "narrow");
@@ -102,9 +113,9 @@ fn exact_names_beat_wildcards_and_those_the_default() {
 #[test]
 fn without_a_default_an_unknown_name_gets_nothing() {
     let host = Some(HostPattern::Exact("a.example".into()));
-    let (certificates, _) = compile(&world(vec![listener(host, &[own("s")])], vec![secret("s")]));
-    assert!(certificates.find(Some("b.example")).is_none());
-    assert!(certificates.find(None).is_none());
+    let (view, _) = compile(&world(vec![listener(host, &[own("s")])], vec![secret("s")]));
+    assert!(find(&view, Some("b.example")).is_none());
+    assert!(find(&view, None).is_none());
 }
 
 #[test]
@@ -129,22 +140,20 @@ fn a_bad_secret_is_quarantined_and_its_key_never_shown() {
         ],
         vec![empty, broken, mixed, secret("good")],
     );
-    let (certificates, warnings) = compile(&objects);
-    assert_eq!(
-        warnings,
-        [
-            "empty.yaml:1: the Secret `ns/empty` is not used: `tls.crt` holds no certificate",
-            "broken.yaml:1: the Secret `ns/broken` is not used: `tls.key` holds no usable private key",
-            "mixed.yaml:1: the Secret `ns/mixed` is not used: the key does not fit the certificate: \
-             keys may not be consistent: KeyMismatch",
-            "gw.yaml:1: no Secret `ns/missing` of type kubernetes.io/tls",
-            "gw.yaml:1: the Secret `other/good` is in another namespace",
-        ],
-    );
+    let (view, warnings) = compile(&objects);
+    let refs: Vec<&String> =
+        warnings.iter().filter(|text| text.contains("InvalidCertificateRef")).collect();
+    let told = |text: &str| refs.iter().filter(|found| found.contains(text)).count();
+    assert_eq!(told("`ns/empty` is not used: `tls.crt` holds no certificate"), 1, "{refs:?}");
+    assert_eq!(told("`ns/broken` is not used: `tls.key` holds no usable private key"), 2);
+    assert_eq!(told("`ns/mixed` is not used: the key does not fit the certificate"), 1);
+    assert_eq!(told("there is no Secret `ns/missing`"), 1);
+    assert_eq!(warnings.iter().filter(|text| text.contains("RefNotPermitted")).count(), 1);
+    assert!(warnings.iter().all(|text| !text.contains("hunter2")));
     for name in ["empty", "broken", "mixed", "missing", "foreign"] {
-        assert!(certificates.find(Some(name)).is_none(), "{name}");
+        assert!(find(&view, Some(name)).is_none(), "{name}");
     }
-    assert!(certificates.find(Some("second")).is_some(), "the next reference is used");
+    assert!(find(&view, Some("second")).is_some(), "the next reference is used");
 }
 
 #[test]
@@ -154,8 +163,8 @@ fn a_reload_parses_only_what_has_changed() {
     let mut objects = world(listeners, vec![secret("a"), secret("b")]);
     let (before, _) = compile(&objects);
     objects.secrets[1] = secret("b");
-    let after = Certificates::compile(&objects, &before, &mut Vec::new());
-    let same =
-        |name| Arc::ptr_eq(before.find(Some(name)).unwrap(), after.find(Some(name)).unwrap());
+    let (after, _) = GatewayView::compile(&objects, &before);
+    let key = |view, name| find(view, Some(name)).unwrap().remove(0);
+    let same = |name| Arc::ptr_eq(&key(&before, name), &key(&after, name));
     assert_eq!([same("a"), same("b")], [true, false]);
 }

@@ -1,6 +1,6 @@
 //! Clusters out of Services and EndpointSlices.
 
-use model::gateway::{Endpoint as EndpointDocument, Meta};
+use model::gateway::{Endpoint as EndpointDocument, EndpointSlice, Meta, Service, ServicePort};
 
 use super::*;
 
