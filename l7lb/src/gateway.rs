@@ -3,11 +3,11 @@
 //! Nothing here is global, so several gateways live in one process. Invariant: the view is compiled
 //! before the first connection is accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -213,6 +213,8 @@ pub struct Gateway {
     boot_id: u64,
     sequence: AtomicU64,
     loaded: AtomicBool,
+    /// What the last reload could not use.
+    told: Mutex<HashSet<Warning>>,
     route_series_max: usize,
 }
 
@@ -228,8 +230,7 @@ impl Gateway {
     pub fn start(config: Config, objects: &GatewayObjects) -> Result<Self, StartError> {
         let Config { site, limits, trusted_proxies: trusted, .. } = config;
         let (http_sockets, https_sockets) = (bind_all(&config.http)?, bind_all(&config.https)?);
-        let empty = empty_view(config.addressing, (&http_sockets, &https_sockets));
-        let view = Arc::new(ArcSwap::from_pointee(empty));
+        let view = empty_view(config.addressing, (&http_sockets, &https_sockets));
         let site_header = match config.expose_site {
             ExposeSite::Yes => http::HeaderValue::from_str(site.as_str()).ok(),
             ExposeSite::No => None,
@@ -285,6 +286,7 @@ impl Gateway {
             boot_id: random::seed(),
             sequence: AtomicU64::new(0),
             loaded: AtomicBool::new(false),
+            told: Mutex::default(),
             route_series_max: config.route_series_max,
         };
         gateway.reload(objects);
@@ -307,14 +309,23 @@ impl Gateway {
             let ids = next.routes.ids();
             next.meters = RouteMeters::follow(ids, self.route_series_max, &before.meters);
         }
-        for Warning { origin, text } in &warnings {
-            tracing::warn!(site = %self.site, %origin, "{text}");
-        }
+        self.log(&warnings);
         let next = Arc::new(next);
         self.view.store(Arc::clone(&next));
         self.sockets.follow(&next);
         self.loaded.store(true, Ordering::Release);
         warnings
+    }
+
+    /// Logs what the reload before did not say already: with an API server there are many of them.
+    fn log(&self, warnings: &[Warning]) {
+        // What a panic left behind is a set like any other.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in warnings.iter().filter(|one| !told.contains(*one)) {
+            let Warning { origin, text } = one;
+            tracing::warn!(site = %self.site, %origin, "{text}");
+        }
+        *told = warnings.iter().cloned().collect();
     }
 
     /// What is to be said in the status of each document that is loaded now.
@@ -454,13 +465,14 @@ impl Drop for Gateway {
     }
 }
 
-/// A view of nothing, on the operator's sockets.
+/// The place of the view, with nothing in it but the operator's sockets.
 fn empty_view(
     addressing: Addressing,
     (http, https): (&[tokio::net::TcpListener], &[tokio::net::TcpListener]),
-) -> GatewayView {
+) -> Arc<ArcSwap<GatewayView>> {
     let ground = Ground { addressing, http: addresses(http), https: addresses(https) };
-    GatewayView { ground: Arc::new(ground), ..GatewayView::default() }
+    let empty = GatewayView { ground: Arc::new(ground), ..GatewayView::default() };
+    Arc::new(ArcSwap::from_pointee(empty))
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<tokio::net::TcpListener>, StartError> {

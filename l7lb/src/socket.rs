@@ -4,7 +4,6 @@
 //! A [`Place`] is known to the connection for its whole life; what is served there is looked up in the
 //! view of the moment, so that a reload changes routes, certificates and backends without touching a
 //! socket that stays.
-#![allow(dead_code, reason = "attach and the accept loop come next")]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -57,7 +57,6 @@ pub(crate) struct ClientTrust {
 
 /// What becomes of a client that does not prove who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "attach constructs them")]
 pub(crate) enum Unverified {
     /// The handshake fails.
     Refuse,

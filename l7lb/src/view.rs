@@ -27,7 +27,7 @@ use crate::status::ObjectStatus;
 use crate::tls::{Keyring, Keys};
 
 /// Something in the documents that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     /// `file:line`.
     pub origin: Arc<str>,

@@ -28,7 +28,6 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// Whether the client is the other end.
     pub(crate) nearness: Nearness,
-    #[allow(dead_code, reason = "route tables by place come next")]
     /// Where it was accepted; what is served there is asked of the current view.
     pub(crate) place: Place,
     /// Whether there is TLS in between.
