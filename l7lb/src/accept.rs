@@ -65,7 +65,7 @@ pub(crate) struct Entrance {
 }
 
 /// Accepts until the socket drains, then takes what the kernel has already completed and closes.
-pub(crate) async fn run(listener: TcpListener, entrance: Arc<Entrance>) {
+pub(crate) async fn run(listener: Arc<TcpListener>, entrance: Arc<Entrance>) {
     let mut draining = entrance.drain.begun.clone();
     loop {
         let accepted = tokio::select! {
@@ -83,10 +83,10 @@ pub(crate) async fn run(listener: TcpListener, entrance: Arc<Entrance>) {
     }
     // What is in the backlog was promised to the client by the kernel, which is asked itself: the
     // runtime knows of new connections only after its next look.
-    let Ok(listener) = listener.into_std() else { return };
-    while let Ok((socket, peer)) = listener.accept() {
-        if socket.set_nonblocking(true).is_ok()
-            && let Ok(socket) = TcpStream::from_std(socket)
+    while let Ok((socket, peer)) = SockRef::from(&*listener).accept() {
+        if let Some(peer) = peer.as_socket()
+            && socket.set_nonblocking(true).is_ok()
+            && let Ok(socket) = TcpStream::from_std(socket.into())
         {
             admit(socket, peer, &entrance);
         }

@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::kept::Kept;
 use crate::origin_tls::{OriginTlsSource, Roots};
 use crate::rule::Target;
+use crate::topology::{self, Locality};
 use crate::view::{Cluster, OriginProtocol, OriginSecurity};
 
 /// The most endpoints one cluster uses; Kubernetes itself spreads 1,000 over a slice set.
@@ -45,7 +46,7 @@ impl Clusters {
             let mine = slices.get(object).map_or(&[][..], Vec::as_slice);
             for port in &service.ports {
                 let security = backend_tls::of_port(objects, service, port, kept);
-                let made = cluster((service, security), port, mine, endpoint);
+                let made = cluster((service, security, &kept.here), port, mine, endpoint);
                 let Some(index) = clusters.push(made) else { return clusters };
                 clusters.numbers.insert((object.clone(), port.port, port.transport), index);
                 if let Some(name) = &port.name {
@@ -143,7 +144,7 @@ fn slices_by_service(
 }
 
 fn cluster(
-    (service, security): (&Service, OriginSecurity),
+    (service, security, here): (&Service, OriginSecurity, &Locality),
     port: &ServicePort,
     slices: &[&EndpointSlice],
     endpoint: &mut impl FnMut(SocketAddr) -> Arc<Endpoint>,
@@ -161,23 +162,25 @@ fn cluster(
                 continue;
             }
             if one.ready {
-                ready.push(endpoint(address));
+                ready.push((one, address));
             } else if one.serving && one.terminating {
-                leaving.push(address);
+                leaving.push((one, address));
             }
         }
     }
     // Kubernetes' own proxies do the same: better a terminating endpoint than none (KEP-1669).
     if ready.is_empty() {
-        ready = leaving.into_iter().map(endpoint).collect();
+        ready = leaving;
     }
+    let (nearest_first, near) = topology::nearest_first(service, here, ready);
     let h2c = port.app_protocol.as_deref() == Some("kubernetes.io/h2c");
     Cluster {
         backend: BackendRef { object: service.meta.object.clone(), port: port.port },
         protocol: if h2c { OriginProtocol::H2c } else { OriginProtocol::Http1 },
         security,
-        endpoints: ready,
-        proxy_protocol: None,
+        endpoints: nearest_first.into_iter().map(endpoint).collect(),
+        near,
+        proxy_protocol: service.proxy_protocol,
         total: u32::try_from(seen.len()).unwrap_or(u32::MAX),
     }
 }

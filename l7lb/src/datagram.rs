@@ -7,6 +7,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
@@ -24,7 +25,7 @@ const RECEIVE_BUFFER_OCTETS: usize = 1 << 20;
 /// A socket for datagrams of many clients.
 #[derive(Debug)]
 pub(crate) struct Datagrams {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     /// Whether the destination differs from datagram to datagram.
     any_address: bool,
 }
@@ -53,7 +54,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 
 impl Datagrams {
     /// Prepares a bound socket.
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+    pub(crate) fn new(socket: Arc<UdpSocket>) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let any_address = local.ip().is_unspecified();
         if any_address {

@@ -19,7 +19,6 @@ use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
 use crate::accept::Entrance;
-use crate::balance;
 use crate::breaker::Millis;
 use crate::clock;
 use crate::datagram::{DATAGRAM_OCTETS_MAX, Datagrams, Path};
@@ -52,7 +51,7 @@ struct Flow {
 }
 
 /// Passes datagrams on until the socket drains; flows end with its grace.
-pub(crate) async fn run(socket: UdpSocket, entrance: Arc<Entrance>) {
+pub(crate) async fn run(socket: Arc<UdpSocket>, entrance: Arc<Entrance>) {
     let mut draining = entrance.drain.begun.clone();
     let socket = match Datagrams::new(socket) {
         Ok(socket) => socket,
@@ -165,7 +164,7 @@ impl Flows {
     fn connect(&self, plan: Option<&StreamPlan>, view: &GatewayView) -> Result<Flow, Reason> {
         let cluster = stream::cluster(plan, view)?;
         let now = self.now();
-        let picked = balance::pick(&cluster.endpoints, &[], now, random::bits());
+        let picked = cluster.pick(&[], now, random::bits());
         let lease = picked.ok_or(Reason::NoEndpoints)?.lease();
         let origin = connected(lease.endpoint().address).map_err(|_| Reason::ConnectFailed)?;
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));

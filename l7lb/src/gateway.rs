@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -33,7 +34,9 @@ use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::drain::Drain;
 use crate::head::HeadLimits;
+use crate::inherited::Inherited;
 use crate::insight::Insight;
+use crate::kept::Kept;
 use crate::ledger::Ledger;
 use crate::listen::{self, Patience, Sockets};
 use crate::meter::RouteMeters;
@@ -43,6 +46,7 @@ use crate::retry::{Budget, RETRIES_MAX};
 use crate::socket::{Place, PlaceState};
 use crate::status::{ObjectStatus, StatusUpdate};
 use crate::ticket::{TicketSecrets, TicketSecretsError};
+use crate::topology::Locality;
 use crate::view::{GatewayView, Warning};
 
 /// Idle connections to origins kept by one gateway.
@@ -138,6 +142,10 @@ pub struct Config {
     /// What session tickets are sealed with, the same at every node of a site; drawn at the start
     /// when `None`.
     pub ticket_secrets: Option<TicketSecrets>,
+    /// Sockets that are open already; used instead of binding the same address again.
+    pub inherited: Inherited,
+    /// Where the gateway is, for Services that prefer near endpoints.
+    pub locality: Locality,
     /// Whether responses name the site in `x-nearside-site`.
     pub expose_site: ExposeSite,
     /// Routes that are counted with series of their own; 0 counts no route.
@@ -159,6 +167,8 @@ impl Config {
             trusted_proxies: Vec::new(),
             proxy_protocol_from: Vec::new(),
             ticket_secrets: None,
+            inherited: Inherited::default(),
+            locality: Locality::default(),
             expose_site: ExposeSite::No,
             route_series_max: 0,
         }
@@ -229,8 +239,11 @@ impl Gateway {
     /// runtime.
     pub fn start(config: Config, objects: &GatewayObjects) -> Result<Self, StartError> {
         let Config { site, limits, trusted_proxies: trusted, .. } = config;
-        let (http_sockets, https_sockets) = (bind_all(&config.http)?, bind_all(&config.https)?);
-        let view = empty_view(config.addressing, (&http_sockets, &https_sockets));
+        let mut inherited = config.inherited;
+        let http_sockets = bind_all(&config.http, &mut inherited)?;
+        let https_sockets = bind_all(&config.https, &mut inherited)?;
+        let open = (http_sockets.as_slice(), https_sockets.as_slice());
+        let view = empty_view(config.addressing, open, config.locality);
         let site_header = match config.expose_site {
             ExposeSite::Yes => http::HeaderValue::from_str(site.as_str()).ok(),
             ExposeSite::No => None,
@@ -254,18 +267,7 @@ impl Gateway {
         });
         let (rounds_sender, rounds) = watch::channel(0);
         let tickets = secrets(config.ticket_secrets, &shared.view)?;
-        let door = Arc::new(Door {
-            proxy: engine(Arc::clone(&shared), limits),
-            shared,
-            limits: limits.io(),
-            connections_max: limits.connections_max,
-            crowd: Arc::new(Crowd::default()),
-            stream_idle: Duration::from_millis(limits.stream_idle_ms),
-            flow_idle: Duration::from_millis(limits.flow_idle_ms),
-            flows_max: limits.flows_max,
-            tickets,
-            balancers: config.proxy_protocol_from,
-        });
+        let door = door(shared, limits, (tickets, config.proxy_protocol_from));
         let grace = Duration::from_millis(limits.drain_grace_ms);
         let patience = Patience { grace, deadline: Duration::from_millis(limits.closed_socket_ms) };
         let mut gateway = Self {
@@ -276,7 +278,7 @@ impl Gateway {
             proxy: Arc::clone(&door.proxy),
             crowd: Arc::clone(&door.crowd),
             grace,
-            sockets: Arc::new(Sockets::new(door, patience)),
+            sockets: Arc::new(Sockets::new(door, patience, inherited)),
             draining: false,
             rounds,
             tasks: Vec::new(),
@@ -370,6 +372,15 @@ impl Gateway {
     #[must_use]
     pub fn places(&self) -> BTreeMap<Place, PlaceState> {
         self.sockets.states()
+    }
+
+    /// All open sockets once more, for the process that comes after this one. Connections that
+    /// clients begin from now on are accepted by whoever is first.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn duplicate_sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.duplicates()
     }
 
     /// Open client connections.
@@ -469,15 +480,21 @@ impl Drop for Gateway {
 fn empty_view(
     addressing: Addressing,
     (http, https): (&[tokio::net::TcpListener], &[tokio::net::TcpListener]),
+    here: Locality,
 ) -> Arc<ArcSwap<GatewayView>> {
     let ground = Ground { addressing, http: addresses(http), https: addresses(https) };
-    let empty = GatewayView { ground: Arc::new(ground), ..GatewayView::default() };
+    let (ground, kept) = (Arc::new(ground), Arc::new(Kept::at(here)));
+    let empty = GatewayView { ground, kept, ..GatewayView::default() };
     Arc::new(ArcSwap::from_pointee(empty))
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<tokio::net::TcpListener>, StartError> {
-    let bind =
-        |&address| listen::bind(address).map_err(|source| StartError::Bind { address, source });
+fn bind_all(
+    addresses: &[SocketAddr],
+    inherited: &mut Inherited,
+) -> Result<Vec<tokio::net::TcpListener>, StartError> {
+    let bind = |&address| {
+        listen::bind(address, inherited).map_err(|source| StartError::Bind { address, source })
+    };
     addresses.iter().map(bind).collect()
 }
 
@@ -493,6 +510,25 @@ fn secrets(
     let secrets = given.map_or_else(TicketSecrets::random, Ok).map_err(StartError::Tls)?;
     view.load().kept.sign_sessions_with(secrets.session_key());
     Ok(secrets)
+}
+
+fn door(
+    shared: Arc<Shared>,
+    limits: Limits,
+    (tickets, balancers): (TicketSecrets, Vec<IpNet>),
+) -> Arc<Door> {
+    Arc::new(Door {
+        proxy: engine(Arc::clone(&shared), limits),
+        shared,
+        limits: limits.io(),
+        connections_max: limits.connections_max,
+        crowd: Arc::new(Crowd::default()),
+        stream_idle: Duration::from_millis(limits.stream_idle_ms),
+        flow_idle: Duration::from_millis(limits.flow_idle_ms),
+        flows_max: limits.flows_max,
+        tickets,
+        balancers,
+    })
 }
 
 /// Pingora's engine around our proxy.

@@ -18,6 +18,7 @@ use crate::jwt::{KeySet, KeySetError};
 use crate::origin_tls::{OriginClient, OriginTls, OriginTlsError, OriginTlsSource};
 use crate::rate_limit::Buckets;
 use crate::session::SessionKey;
+use crate::topology::Locality;
 use crate::turn::Turns;
 
 /// A rule, the limit's place in it, its numbers and key.
@@ -36,9 +37,16 @@ pub(crate) struct Kept {
     pub(crate) turns: Turns,
     groups: AtomicU64,
     session_key: OnceLock<SessionKey>,
+    /// Where the gateway is.
+    pub(crate) here: Locality,
 }
 
 impl Kept {
+    /// Nothing yet, at this place.
+    pub(crate) fn at(here: Locality) -> Self {
+        Self { here, ..Self::default() }
+    }
+
     /// Signs session cookies: with the key that was given, or else with one of this process.
     pub(crate) fn session_key(&self) -> &SessionKey {
         self.session_key.get_or_init(SessionKey::default)

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::accept::{self, Door, Entrance};
 use crate::datagram;
 use crate::drain::Drain;
 use crate::flow;
+use crate::inherited::Inherited;
 use crate::socket::{Place, PlaceState, Wire};
 use crate::view::GatewayView;
 
@@ -56,6 +58,8 @@ struct Open {
     /// The operator's, `--http` and `--https`.
     shared: Vec<Spoken>,
     own: BTreeMap<Spot, Own>,
+    /// What was open before us.
+    inherited: Inherited,
     /// Closed by documents, their connections not all gone.
     leaving: Vec<Arc<Drain>>,
     /// Whether the gateway as a whole drains: nothing is opened any more.
@@ -64,14 +68,17 @@ struct Open {
 
 /// What the kernel tells sockets apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Spot {
-    address: SocketAddr,
-    carrier: Carrier,
+pub(crate) struct Spot {
+    pub(crate) address: SocketAddr,
+    pub(crate) carrier: Carrier,
 }
 
+/// The transport of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Carrier {
+pub(crate) enum Carrier {
+    /// Connections.
     Tcp,
+    /// Datagrams.
     Udp,
 }
 
@@ -89,12 +96,31 @@ struct Spoken {
     address: SocketAddr,
     entrance: Arc<Entrance>,
     drain: Arc<Drain>,
+    /// Until it drains: the kernel closes a socket with its last holder.
+    socket: Option<Held>,
+}
+
+/// A socket that its loop reads.
+#[derive(Debug)]
+enum Held {
+    Tcp(Arc<TcpListener>),
+    Udp(Arc<UdpSocket>),
+}
+
+impl Held {
+    fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Udp(socket) => socket.as_fd().try_clone_to_owned(),
+        }
+    }
 }
 
 impl Sockets {
     /// None yet; to be called on the runtime that will serve.
-    pub(crate) fn new(door: Arc<Door>, patience: Patience) -> Self {
-        Self { door, runtime: Handle::current(), patience, open: Mutex::default() }
+    pub(crate) fn new(door: Arc<Door>, patience: Patience, inherited: Inherited) -> Self {
+        let open = Mutex::new(Open { inherited, ..Open::default() });
+        Self { door, runtime: Handle::current(), patience, open }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -140,14 +166,16 @@ impl Sockets {
                 tracing::warn!(address = %spot.address, "too many sockets; not opened");
             }
         }
+        // What the first documents have not asked for is closed.
+        open.inherited = Inherited::default();
     }
 
     fn try_open(&self, open: &mut Open, spot: Spot, place: Place) {
         let opened = match spot.carrier {
-            Carrier::Tcp => bind(spot.address).and_then(|listener| self.accept(place, listener)),
-            Carrier::Udp => {
-                datagram::bind(spot.address).and_then(|socket| self.receive(place, socket))
-            }
+            Carrier::Tcp => bind(spot.address, &mut open.inherited)
+                .and_then(|listener| self.accept(place, listener)),
+            Carrier::Udp => bind_datagrams(spot, &mut open.inherited)
+                .and_then(|socket| self.receive(place, socket)),
         };
         let state = opened.map_err(|error| Arc::<str>::from(error.to_string()));
         let before = open.own.get(&spot).and_then(|own| own.state.as_ref().err());
@@ -174,35 +202,51 @@ impl Sockets {
     }
 
     fn accept(&self, place: Place, listener: TcpListener) -> io::Result<Spoken> {
-        let address = listener.local_addr()?;
-        let (spoken, entrance) = self.entrance(place, address);
-        self.runtime.spawn(accept::run(listener, entrance));
-        Ok(spoken)
+        let (address, listener) = (listener.local_addr()?, Arc::new(listener));
+        let (entrance, drain) = self.entrance(place);
+        self.runtime.spawn(accept::run(Arc::clone(&listener), Arc::clone(&entrance)));
+        Ok(Spoken { address, entrance, drain, socket: Some(Held::Tcp(listener)) })
     }
 
     fn receive(&self, place: Place, socket: UdpSocket) -> io::Result<Spoken> {
-        let address = socket.local_addr()?;
-        let (spoken, entrance) = self.entrance(place, address);
-        self.runtime.spawn(flow::run(socket, entrance));
-        Ok(spoken)
+        let (address, socket) = (socket.local_addr()?, Arc::new(socket));
+        let (entrance, drain) = self.entrance(place);
+        self.runtime.spawn(flow::run(Arc::clone(&socket), Arc::clone(&entrance)));
+        Ok(Spoken { address, entrance, drain, socket: Some(Held::Udp(socket)) })
     }
 
-    fn entrance(&self, place: Place, address: SocketAddr) -> (Spoken, Arc<Entrance>) {
+    fn entrance(&self, place: Place) -> (Arc<Entrance>, Arc<Drain>) {
         let drain = Arc::new(Drain::new());
         let entrance = Arc::new(Entrance {
             door: Arc::clone(&self.door),
             place: ArcSwap::from_pointee(place),
             drain: drain.seen(),
         });
-        (Spoken { address, entrance: Arc::clone(&entrance), drain }, entrance)
+        (entrance, drain)
     }
 
     fn leave(&self, open: &mut Open, spoken: Spoken) {
+        let Spoken { drain, socket, .. } = spoken;
+        drop(socket);
         open.leaving.retain(|drain| Arc::strong_count(drain) > 1);
-        open.leaving.push(Arc::clone(&spoken.drain));
+        open.leaving.push(Arc::clone(&drain));
         let Patience { grace, deadline } = self.patience;
-        spoken.drain.begin();
-        self.runtime.spawn(async move { spoken.drain.run(grace, deadline).await });
+        drain.begin();
+        self.runtime.spawn(async move { drain.run(grace, deadline).await });
+    }
+
+    /// All open sockets once more, for the process that comes after this one.
+    pub(crate) fn duplicates(&self) -> io::Result<Vec<OwnedFd>> {
+        let open = self.lock();
+        let own = open.own.values().filter_map(|own| own.state.as_ref().ok());
+        let held = open.shared.iter().chain(own).filter_map(|spoken| spoken.socket.as_ref());
+        held.map(Held::duplicate).collect()
+    }
+
+    /// Takes sockets as from a process before.
+    #[cfg(test)]
+    pub(crate) fn inherit(&self, inherited: Inherited) {
+        self.lock().inherited = inherited;
     }
 
     /// How the places of Gateways' own are doing.
@@ -218,15 +262,23 @@ impl Sockets {
     /// Takes one step of the drain on every socket, those that documents closed among them.
     pub(crate) fn drain(&self, step: impl Fn(&Drain)) {
         let mut open = self.lock();
-        open.over = true;
-        let own = open.own.values().filter_map(|own| own.state.as_ref().ok());
-        open.shared.iter().chain(own).for_each(|spoken| step(&spoken.drain));
-        open.leaving.iter().for_each(|drain| step(drain));
+        let Open { shared, own, leaving, over, .. } = &mut *open;
+        *over = true;
+        let own = own.values_mut().filter_map(|own| own.state.as_mut().ok());
+        for spoken in shared.iter_mut().chain(own) {
+            spoken.socket = None;
+            step(&spoken.drain);
+        }
+        leaving.iter().for_each(|drain| step(drain));
     }
 }
 
-/// Binds a listening socket. IPv6 sockets do not take IPv4, so that both can be bound side by side.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Takes a listening socket over or binds it. IPv6 sockets do not take IPv4, so that both can be
+/// bound side by side.
+pub(crate) fn bind(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
+    if let Some(fd) = inherited.take(Spot { address, carrier: Carrier::Tcp }) {
+        return TcpListener::from_std(fd.into());
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -236,4 +288,11 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+fn bind_datagrams(spot: Spot, inherited: &mut Inherited) -> io::Result<UdpSocket> {
+    match inherited.take(spot) {
+        Some(fd) => UdpSocket::from_std(fd.into()),
+        None => datagram::bind(spot.address),
+    }
 }

@@ -21,7 +21,7 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use pingora_core::{Error, ErrorType, OrErr, Result};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -48,18 +48,51 @@ pub(crate) struct UpgradeConnector {
     pub(crate) answered: Arc<AtomicBool>,
     /// What is held.
     pub(crate) hold: Hold,
+    /// The PROXY header that goes first, if any.
+    pub(crate) greeting: Option<Arc<[u8]>>,
+}
+
+/// Makes connections that begin with a PROXY header.
+#[derive(Debug, Clone)]
+pub(crate) struct GreetingConnector {
+    /// Time for one.
+    pub(crate) within: Duration,
+    /// The header.
+    pub(crate) greeting: Arc<[u8]>,
+}
+
+#[async_trait]
+impl L4Connect for GreetingConnector {
+    async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
+        connect(address, self.within, Some(&self.greeting)).await.map(Stream::from)
+    }
+}
+
+/// A connection on which the greeting, if any, has been sent.
+async fn connect(
+    address: &SocketAddr,
+    within: Duration,
+    greeting: Option<&[u8]>,
+) -> Result<TcpStream> {
+    let Some(address) = address.as_inet() else {
+        return Error::e_explain(ErrorType::ConnectError, "not an IP address");
+    };
+    let Ok(connected) = timeout(within, TcpStream::connect(address)).await else {
+        return Error::e_explain(ErrorType::ConnectTimedout, "connecting");
+    };
+    let mut socket = connected.or_err(ErrorType::ConnectError, "connecting")?;
+    socket.set_nodelay(true).or_err(ErrorType::ConnectError, "connecting")?;
+    if let Some(greeting) = greeting {
+        // A new socket's buffer takes it at once.
+        socket.write_all(greeting).await.or_err(ErrorType::ConnectError, "greeting")?;
+    }
+    Ok(socket)
 }
 
 #[async_trait]
 impl L4Connect for UpgradeConnector {
     async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
-        let Some(address) = address.as_inet() else {
-            return Error::e_explain(ErrorType::ConnectError, "not an IP address");
-        };
-        let Ok(connected) = timeout(self.within, TcpStream::connect(address)).await else {
-            return Error::e_explain(ErrorType::ConnectTimedout, "connecting for an upgrade");
-        };
-        let socket = connected.or_err(ErrorType::ConnectError, "connecting for an upgrade")?;
+        let socket = connect(address, self.within, self.greeting.as_deref()).await?;
         let held = HeldWrites {
             socket,
             held: Vec::new(),

@@ -186,7 +186,7 @@ impl ProxyHttp for Proxy {
             trust: Trust::of(walk.peer.ip(), &self.shared.trusted),
             scheme: walk.scheme,
             host: &walk.authority,
-            port: walk.local_port,
+            port: walk.local.port(),
         };
         forward::apply(request, &hop)?;
         request.remove_header(&header::EXPECT);

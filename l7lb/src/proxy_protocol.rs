@@ -7,6 +7,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use model::gateway::ProxyProtocol;
+
 /// The most octets of a header. A version 1 line has 107 at most; version 2 with every registered
 /// type-length-value stays far below this.
 pub(crate) const HEADER_OCTETS_MAX: usize = 2048;
@@ -16,16 +18,6 @@ const LINE_OCTETS_MAX: usize = 107;
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family, length.
 const FIXED: usize = 16;
-
-/// Which version a backend wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(dead_code, reason = "documents do not ask for it yet")]
-pub(crate) enum ProxyVersion {
-    /// A line of text.
-    V1,
-    /// Binary.
-    V2,
-}
 
 /// A connection's two ends, as its client saw them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,10 +166,10 @@ fn are_values(mut octets: &[u8]) -> bool {
 }
 
 /// The header that tells a backend of these ends.
-pub(crate) fn write(version: ProxyVersion, ends: Ends) -> Vec<u8> {
+pub(crate) fn write(version: ProxyProtocol, ends: Ends) -> Vec<u8> {
     let Ends { source, destination } = in_one_family(ends);
     let (from, to) = (source.port(), destination.port());
-    if version == ProxyVersion::V1 {
+    if version == ProxyProtocol::V1 {
         let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
         return format!("PROXY {family} {} {} {from} {to}\r\n", source.ip(), destination.ip())
             .into_bytes();

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::gateway::ProxyProtocol;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::accept::Door;
 use crate::access_log::Record;
-use crate::balance;
 use crate::client_io::Connection;
 use crate::clock;
 use crate::endpoint::{Lease, Outcome};
@@ -158,7 +158,7 @@ pub(crate) async fn serve(incoming: Incoming, door: &Door) {
 struct Connected {
     socket: TcpStream,
     lease: Lease,
-    version: Option<proxy_protocol::ProxyVersion>,
+    version: Option<ProxyProtocol>,
 }
 
 async fn connect(
@@ -172,7 +172,7 @@ async fn connect(
     let mut tried: SmallVec<[SocketAddr; 2]> = SmallVec::new();
     loop {
         let now = shared.clock.now();
-        let picked = balance::pick(&cluster.endpoints, &tried, now, random::bits());
+        let picked = cluster.pick(&tried, now, random::bits());
         let lease = picked.ok_or(Reason::NoEndpoints)?.lease();
         let address = lease.endpoint().address;
         entry.endpoint = Some(address);

@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use model::gateway::GatewayObjects;
+use model::gateway::{GatewayObjects, ProxyProtocol};
 use model::name::ObjectRef;
 use model::service::BackendRef;
 
 use crate::attach::{self, Ground, Scene};
+use crate::balance;
+use crate::breaker::Millis;
 use crate::cluster::Clusters;
 use crate::endpoint::Endpoint;
 use crate::kept::Kept;
 use crate::meter::RouteMeters;
 use crate::origin_tls::OriginTls;
 use crate::plan;
-use crate::proxy_protocol::ProxyVersion;
 use crate::route::RouteTable;
 use crate::route::build;
 use crate::rule::Target;
@@ -66,10 +67,28 @@ pub(crate) struct Cluster {
     pub(crate) security: OriginSecurity,
     /// Endpoints that the documents call ready (or, when none is, serving while terminating).
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// The first so many endpoints are near; the others serve when none of those can.
+    pub(crate) near: usize,
     /// Whether its endpoints are told of the client, and how.
-    pub(crate) proxy_protocol: Option<ProxyVersion>,
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Endpoints that the documents know.
     pub(crate) total: u32,
+}
+
+impl Cluster {
+    /// Chooses an endpoint as [`balance::pick`] does, among the near ones while a healthy one of
+    /// them is left.
+    pub(crate) fn pick(
+        &self,
+        tried: &[SocketAddr],
+        now: Millis,
+        random: u64,
+    ) -> Option<&Arc<Endpoint>> {
+        let all = || balance::pick(&self.endpoints, tried, now, random);
+        let near = self.endpoints.get(..self.near).filter(|near| near.len() < self.endpoints.len());
+        let near = near.and_then(|near| balance::pick(near, tried, now, random));
+        near.filter(|one| one.is_healthy(now) && !tried.contains(&one.address)).or_else(all)
+    }
 }
 
 /// The view.

@@ -168,6 +168,17 @@ pub struct Service {
     pub distribution: Option<Arc<str>>,
     /// The annotation `topologyKeys` of SuperEdge and OpenYurt, in order.
     pub topology_keys: Vec<Arc<str>>,
+    /// The annotation `nearside.dev/proxy-protocol`: its endpoints are told of the client so.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// A port of a Service.

@@ -13,14 +13,13 @@ use super::Proxy;
 use super::answer::Reason;
 use super::attempt::usage_of;
 use super::walk::Walk;
-use crate::balance;
 use crate::basic_auth::{BasicAuth, Credentials};
 use crate::clock;
 use crate::cors::CorsRule;
 use crate::external_auth::{AuthRule, Verdict};
 use crate::forward::Trust;
 use crate::jwt::{JwtFault, JwtRule};
-use crate::origin_peer::{self, PeerTimes};
+use crate::origin_peer::{self, Origin, PeerTimes};
 use crate::random;
 use crate::rate_limit::Limited;
 use crate::route::Scheme;
@@ -142,14 +141,16 @@ impl Proxy {
         let cluster = walk.view.clusters.get(auth.cluster as usize);
         let cluster = cluster.ok_or(Refusal::Own(Reason::BadPolicy))?;
         let now = self.shared.clock.now();
-        let picked = balance::pick(&cluster.endpoints, &[], now, random::bits());
+        let picked = cluster.pick(&[], now, random::bits());
         let limits = self.shared.origin;
         let within = auth.limits().within;
         let times = PeerTimes { connect: limits.connect.min(within), read: within, write: within };
         let usage = usage_of(cluster.protocol, false);
         let security = cluster.security.clone();
+        let told = cluster.proxy_protocol.map(|version| (version, walk.ends()));
         let peer = picked.and_then(|endpoint| {
-            origin_peer::peer(endpoint.address, &security, None, usage, times)
+            let (endpoint, security) = (endpoint.address, &security);
+            origin_peer::peer(Origin { endpoint, security, client: None, told }, usage, times)
         });
         let client = walk.client.to_string();
         let facts = [

@@ -18,7 +18,7 @@ impl Proxy {
     pub(super) fn route(&self, session: &Session, walk: &mut Walk) -> Result<(), Reason> {
         let connection = session.digest().and_then(connection_of).ok_or(Reason::Internal)?;
         walk.peer = connection.peer;
-        walk.local_port = connection.local.port();
+        walk.local = connection.local;
         walk.scheme = connection.scheme;
         let request = session.req_header();
         walk.client = forward::client(walk.peer.ip(), &request.headers, &self.shared.trusted);

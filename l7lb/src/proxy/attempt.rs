@@ -13,11 +13,11 @@ use super::answer::{self, Reason};
 use super::walk::Walk;
 use super::{Proxy, wall_s};
 use crate::endpoint::{Endpoint, Outcome};
-use crate::origin_peer::{self, PeerTimes, Usage};
+use crate::origin_peer::{self, Origin, PeerTimes, Usage};
+use crate::random;
 use crate::retry::retries_of;
 use crate::rule::{Action, Target};
 use crate::view::{Cluster, OriginProtocol};
-use crate::{balance, random};
 
 impl Proxy {
     /// Waits before a retry as the rule says, but no longer than the request has left.
@@ -48,7 +48,7 @@ impl Proxy {
         let read = limit.unwrap_or(between);
         let connect = ms(timeouts.connect_ms).unwrap_or(self.shared.origin.connect).min(read);
         let address = lease.endpoint().address;
-        let security = cluster.security.clone();
+        let (security, version) = (cluster.security.clone(), cluster.proxy_protocol);
         let client = walk.rule().and_then(|rule| rule.client.as_ref().map(Arc::clone));
         let usage = if session.is_upgrade_req() {
             let answered = Arc::new(AtomicBool::new(false));
@@ -58,7 +58,10 @@ impl Proxy {
             usage_of(cluster.protocol, walk.is_grpc)
         };
         let times = PeerTimes { connect, read, write: between };
-        let peer = origin_peer::peer(address, &security, client.as_deref(), usage, times);
+        let told = version.map(|version| (version, walk.ends()));
+        let client = client.as_deref();
+        let origin = Origin { endpoint: address, security: &security, client, told };
+        let peer = origin_peer::peer(origin, usage, times);
         peer.map(Box::new).ok_or(Reason::BadBackendTls)
     }
 
@@ -78,7 +81,7 @@ impl Proxy {
         }
         let cluster = walk.cluster().ok_or(Reason::BadBackend)?;
         let now = self.shared.clock.now();
-        let picked = balance::pick(&cluster.endpoints, &walk.tried, now, random::bits());
+        let picked = cluster.pick(&walk.tried, now, random::bits());
         let lease = picked.ok_or(Reason::NoEndpoints)?.lease();
         walk.others = cluster.endpoints.len() > walk.tried.len() + 1;
         walk.lease = Some(lease);

@@ -13,8 +13,8 @@ use super::attempt::usage_of;
 use super::walk::Walk;
 use crate::errand::ErrandLimits;
 use crate::mirror::Copying;
-use crate::origin_peer::{self, PeerTimes};
-use crate::{balance, random};
+use crate::origin_peer::{self, Origin, PeerTimes};
+use crate::random;
 
 /// A copy's answer is read up to here, so that its connection can be kept.
 const LIMITS: ErrandLimits =
@@ -67,14 +67,16 @@ impl Proxy {
         for index in to {
             let Some(cluster) = walk.view.clusters.get(index as usize) else { continue };
             let now = self.shared.clock.now();
-            let picked = balance::pick(&cluster.endpoints, &[], now, random::bits());
+            let picked = cluster.pick(&[], now, random::bits());
             let usage = usage_of(cluster.protocol, walk.is_grpc);
             let limits = self.shared.origin;
             let times =
                 PeerTimes { connect: limits.connect, read: limits.read, write: limits.read };
             let client = walk.rule().and_then(|rule| rule.client.as_deref());
+            let told = cluster.proxy_protocol.map(|version| (version, walk.ends()));
             let peer = picked.and_then(|endpoint| {
-                origin_peer::peer(endpoint.address, &cluster.security, client, usage, times)
+                let (endpoint, security) = (endpoint.address, &cluster.security);
+                origin_peer::peer(Origin { endpoint, security, client, told }, usage, times)
             });
             let place = self.shared.errands.copy_place();
             let (Some(peer), Some(place)) = (peer, place) else {

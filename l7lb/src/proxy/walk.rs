@@ -14,6 +14,7 @@ use crate::compression::Encoder;
 use crate::endpoint::Lease;
 use crate::ledger::InFlight;
 use crate::mirror::Copying;
+use crate::proxy_protocol::Ends;
 use crate::rewrite::{self, Location};
 use crate::route::{Found, Scheme};
 use crate::rule::{Action, Branch, Rule, Target};
@@ -33,7 +34,7 @@ pub(crate) struct Walk {
     pub(crate) waiting_since: Instant,
     pub(crate) peer: SocketAddr,
     pub(crate) client: IpAddr,
-    pub(crate) local_port: u16,
+    pub(crate) local: SocketAddr,
     pub(crate) scheme: Scheme,
     /// `Host` or `:authority` as sent.
     pub(crate) authority: String,
@@ -97,7 +98,7 @@ impl Walk {
             waiting_since: now,
             peer: SocketAddr::new(nowhere, 0),
             client: nowhere,
-            local_port: 0,
+            local: SocketAddr::new(nowhere, 0),
             scheme: Scheme::Http,
             authority: String::new(),
             host: String::new(),
@@ -129,6 +130,11 @@ impl Walk {
             upload: None,
             _in_flight: in_flight,
         }
+    }
+
+    /// The ends of the client's connection.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { source: self.peer, destination: self.local }
     }
 
     /// The rule, once found.

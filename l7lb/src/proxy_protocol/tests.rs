@@ -85,22 +85,22 @@ fn what_is_written_is_read_again() {
         [("192.0.2.1:1", "198.51.100.2:443"), ("[2001:db8::1]:65535", "[2001:db8::2]:80")]
     {
         let told_of = ends(source, destination);
-        for version in [ProxyVersion::V1, ProxyVersion::V2] {
+        for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
             let octets = write(version, told_of);
             assert_eq!(read(&octets), told(source, destination, octets.len()));
         }
     }
     let mixed = ends("192.0.2.1:1", "[2001:db8::2]:80");
-    let line = String::from_utf8(write(ProxyVersion::V1, mixed)).unwrap();
+    let line = String::from_utf8(write(ProxyProtocol::V1, mixed)).unwrap();
     assert_eq!(line, "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 1 80\r\n");
-    let octets = write(ProxyVersion::V2, mixed);
+    let octets = write(ProxyProtocol::V2, mixed);
     assert_eq!(read(&octets), told("192.0.2.1:1", "[2001:db8::2]:80", 52));
 }
 
 #[test]
 fn every_cut_asks_for_more() {
     let told_of = ends("192.0.2.1:1", "198.51.100.2:443");
-    for version in [ProxyVersion::V1, ProxyVersion::V2] {
+    for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
         let octets = write(version, told_of);
         for end in 0..octets.len() {
             assert_eq!(read(&octets[..end]), Ok(None), "{version:?} {end}");

@@ -3,6 +3,7 @@
 use model::gateway::{Endpoint as EndpointDocument, EndpointSlice, Meta, Service, ServicePort};
 
 use super::*;
+use crate::topology::Locality;
 
 fn meta(name: &str) -> Meta {
     let object = ObjectRef::new("ns", name);
@@ -112,4 +113,35 @@ fn endpoints_keep_their_counters_over_a_reload() {
     assert!(kept, "one address is one endpoint, in every cluster and every view");
     let (third, _) = GatewayView::compile(&GatewayObjects::default(), &second);
     assert!(third.endpoints.is_empty());
+}
+
+#[test]
+fn near_endpoints_are_chosen_while_one_of_them_is_healthy() {
+    let mut local = service("a", &[(None, 80)]);
+    local.is_local = true;
+    let mut slice =
+        slice("a", (None, 8080), &[("10.0.0.1", State::Ready), ("10.0.0.2", State::Ready)]);
+    slice.endpoints[1].node = Some("here".into());
+    let objects = GatewayObjects {
+        services: vec![local].into(),
+        endpoint_slices: vec![slice].into(),
+        ..GatewayObjects::default()
+    };
+    let here = Locality { node: Some("here".into()), zone: None };
+    let before = GatewayView { kept: Arc::new(Kept::at(here)), ..GatewayView::default() };
+    let (view, _) = GatewayView::compile(&objects, &before);
+    let cluster = &view.clusters[0];
+    assert_eq!(cluster.near, 1);
+    let picked = |tried: &[SocketAddr]| {
+        let all = (0..20_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let picked = all.map(|random| cluster.pick(tried, 1, random).unwrap().address.to_string());
+        picked.collect::<HashSet<_>>()
+    };
+    assert_eq!(picked(&[]), HashSet::from(["10.0.0.2:8080".to_owned()]));
+    let near = cluster.endpoints[0].address;
+    assert_eq!(picked(&[near]), HashSet::from(["10.0.0.1:8080".to_owned()]));
+    for _ in 0..20 {
+        cluster.endpoints[0].checked(crate::endpoint::Connected::No);
+    }
+    assert_eq!(picked(&[]), HashSet::from(["10.0.0.1:8080".to_owned()]));
 }

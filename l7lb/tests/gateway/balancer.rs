@@ -1,8 +1,9 @@
 //! Behind a balancer that sends PROXY headers.
 
 use l7lb::{Config, Gateway};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use model::gateway::ProxyProtocol;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{Http1, raw};
 use crate::origin::Origin;
@@ -87,4 +88,48 @@ async fn a_header_that_never_ends_is_cut() {
     let world = start(behind(Config { limits, ..config() }, &["127.0.0.1/32"]), &hello(&[]));
     assert_eq!(raw(world.http, b"PROXY TCP4 192.0.2.7").await, "");
     assert_eq!(raw(world.http, b"").await, "");
+}
+
+/// An origin that answers each request with the first line of its connection, which is not HTTP.
+async fn telling() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(socket).lines();
+                let told = lines.next_line().await.unwrap().unwrap();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line.is_empty() {
+                        let length = told.len();
+                        let answer =
+                            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{told}");
+                        lines.get_mut().write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_is_told_of_each_client_on_connections_of_its_own() {
+    let mut objects = hello(&[telling().await]);
+    objects.services[0].proxy_protocol = Some(ProxyProtocol::V1);
+    let world = start(config(), &objects);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let socket = TcpStream::connect(world.http).await.unwrap();
+        let (client, gateway) = (socket.local_addr().unwrap(), world.http);
+        let told = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {}", client.port(), gateway.port());
+        clients.push((Http1::over(socket), told));
+    }
+    // In turns: a connection kept for one client is never another's.
+    for _ in 0..3 {
+        for (client, told) in &mut clients {
+            assert_eq!(client.get("a", "/").await.unwrap().body, *told);
+        }
+    }
 }

@@ -95,3 +95,29 @@ async fn a_drain_closes_own_sockets_too_and_opens_none() {
     assert!(is_closed(&mut tunnel).await);
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_taken_over_and_what_nobody_wants_is_closed() {
+    let (one, two) = (backend("one").await, backend("two").await);
+    let before = World::start(&[&[one]]);
+    let (a, b) = (own("127.0.0.1:0", Wire::Tcp), own("127.0.0.2:0", Wire::Tcp));
+    let udp = own("127.0.0.1:0", Wire::Udp);
+    let plan = || Plan::Stream(to(&[(0, 1)]));
+    before.serve([(a, plan()), (b, plan()), (udp, plan())]);
+    let (at_a, at_b) = (before.address(a), before.address(b));
+    let at_udp = before.address(udp);
+    let sockets = before.gateway.duplicate_sockets().unwrap();
+    let inherited = Inherited::new(sockets);
+    assert_eq!(inherited.len(), 3);
+    let after = World::start(&[&[two]]);
+    after.gateway.sockets.inherit(inherited);
+    let place = |address, wire| Place::Own(address, wire);
+    after.serve([(place(at_a, Wire::Tcp), plan()), (place(at_udp, Wire::Udp), plan())]);
+    assert_eq!(after.address(place(at_a, Wire::Tcp)), at_a);
+    assert_eq!(after.address(place(at_udp, Wire::Udp)), at_udp);
+    assert_eq!(before.gateway.shutdown(Duration::from_millis(100)).await, 0);
+    for _ in 0..20 {
+        assert_eq!(talk(at_a, b"").await, "twobye");
+    }
+    assert!(TcpStream::connect(at_b).await.is_err(), "nobody asked for it");
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use model::gateway::ProxyProtocol;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,4 +95,30 @@ async fn silence_ends_a_stream_and_words_keep_it() {
     }
     assert!(is_closed(&mut socket).await);
     assert_eq!(world.lines(1).await[0]["reason"], "idle-timeout");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_is_told_of_the_client_where_it_wants_to_know() {
+    let one = backend("").await;
+    let mut world = World::start(&[&[one]]);
+    for (version, begins) in [
+        (ProxyProtocol::V1, "PROXY TCP4 127.0.0.1 127.0.0.1 "),
+        (ProxyProtocol::V2, "\r\n\r\n\0\r\nQUIT\n!"),
+    ] {
+        world.objects.services[0].proxy_protocol = Some(version);
+        let address = world.serve_one(Wire::Tcp, Plan::Stream(to(&[(0, 1)])));
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let client = socket.local_addr().unwrap();
+        socket.write_all(b"words").await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut echoed = Vec::new();
+        timeout(PATIENCE, socket.read_to_end(&mut echoed)).await.unwrap().unwrap();
+        assert!(echoed.starts_with(begins.as_bytes()), "{echoed:?}");
+        let header = crate::proxy_protocol::read(&echoed).unwrap().unwrap();
+        let ends = header.ends.unwrap();
+        assert_eq!((ends.source, ends.destination), (client, address));
+        assert_eq!(&echoed[header.octets..], b"wordsbye");
+    }
+    let lines = world.lines(2).await;
+    assert_eq!(lines.len(), 2);
 }

@@ -8,7 +8,7 @@ use crate::document::head::Head;
 use crate::document::report::Report;
 use crate::document::tree::{Node, ScalarKind, Value};
 use crate::document::value;
-use crate::gateway::{Service, ServicePort, Transport};
+use crate::gateway::{ProxyProtocol, Service, ServicePort, Transport};
 
 /// Reads the document.
 pub(super) fn read(
@@ -56,7 +56,24 @@ pub(super) fn read(
         is_local: is_local.unwrap_or(false),
         distribution: distribution.or_else(|| named(TOPOLOGY_MODE)),
         topology_keys,
+        proxy_protocol: proxy_protocol(head, report),
     })
+}
+
+/// Whether endpoints are told of the client, which every one of them must then expect.
+const PROXY_PROTOCOL: &str = "nearside.dev/proxy-protocol";
+
+fn proxy_protocol(head: &Head, report: &mut Report) -> Option<ProxyProtocol> {
+    let text = head.annotation(PROXY_PROTOCOL)?;
+    match &*text.value {
+        "v1" => Some(ProxyProtocol::V1),
+        "v2" => Some(ProxyProtocol::V2),
+        other => {
+            let message = format!("`{other}` is no version of the PROXY protocol and is ignored");
+            report.warn(text.span, message, "write v1 or v2");
+            None
+        }
+    }
 }
 
 /// The annotation before `trafficDistribution` (Kubernetes 1.27), and that of SuperEdge and OpenYurt.
