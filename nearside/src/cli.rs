@@ -130,6 +130,22 @@ pub(crate) struct GatewayListen {
     /// Where the JSON access log goes: a file, `-` for stdout, or `off`.
     #[arg(long, default_value = "off", value_name = "FILE")]
     pub(crate) access_log: String,
+    /// Balancers in front, whose connections must begin with a PROXY header (version 1 or 2).
+    #[arg(long, env = "NEARSIDE_PROXY_PROTOCOL_FROM", value_delimiter = ',', value_name = "CIDR")]
+    pub(crate) proxy_protocol_from: Vec<ipnet::IpNet>,
+    /// File with the secrets of TLS session tickets, the same on every node of a site, the newest
+    /// first (default: drawn at the start).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ticket_secret_file: Option<PathBuf>,
+    /// The Kubernetes node that the gateway is on, for Services that prefer near endpoints.
+    #[arg(long, env = "NEARSIDE_NODE", value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// The zone of that node.
+    #[arg(long, env = "NEARSIDE_ZONE", value_name = "NAME")]
+    pub(crate) zone: Option<String>,
+    /// How long a stopping gateway waits for requests, WebSockets and streams under way.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(crate) drain_deadline: u64,
 }
 
 /// Geo data.
@@ -230,6 +246,10 @@ pub(crate) struct LbArgs {
     /// Listen on these addresses instead of the site's own.
     #[arg(long = "listen", value_name = "IP")]
     pub(crate) listen: Vec<IpAddr>,
+    /// Unix socket for restarts without loss: take the open sockets over from the process that
+    /// waits there, then wait there for the next one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) handover: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) courier: CourierTarget,
     #[command(flatten)]

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use l7lb::{AccessLog, ExposeSite, Gateway};
+use l7lb::{
+    AccessLog, Addressing, ExposeSite, Gateway, Inherited, Limits, Locality, TicketSecrets,
+};
 use model::gateway::GatewayObjects;
 use model::observe::SiteReport;
 use model::site::Site;
@@ -15,8 +19,6 @@ use model::{Policy, SiteName};
 use crate::cli::GatewayListen;
 use crate::front::Front;
 
-/// How long a stopping gateway waits for requests under way.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a start waits for the first checks of endpoints, so that the first answer knows them.
 const FIRST_CHECK_DEADLINE: Duration = Duration::from_millis(800);
 
@@ -25,13 +27,24 @@ const FIRST_CHECK_DEADLINE: Duration = Duration::from_millis(800);
 pub(crate) struct Gateways {
     listen: GatewayListen,
     front: Option<Front>,
+    /// Sockets that were open before us, for the first gateway.
+    inherited: Inherited,
     running: BTreeMap<SiteName, (Vec<IpAddr>, Gateway)>,
 }
 
 impl Gateways {
     /// None yet.
     pub(crate) fn new(listen: GatewayListen) -> Self {
-        Self { listen, front: None, running: BTreeMap::new() }
+        Self { listen, front: None, inherited: Inherited::default(), running: BTreeMap::new() }
+    }
+
+    /// None yet; the first one finds these sockets open.
+    pub(crate) fn taking_over(listen: GatewayListen, inherited: Inherited) -> Self {
+        Self { inherited, ..Self::new(listen) }
+    }
+
+    fn drain_deadline(&self) -> Duration {
+        Duration::from_secs(self.listen.drain_deadline)
     }
 
     /// From now on routes HTTPDNS's hostname too, beside these objects.
@@ -69,7 +82,7 @@ impl Gateways {
         for site in gone {
             if let Some((_, gateway)) = self.running.remove(&site) {
                 tracing::info!(%site, "stopping the gateway");
-                gateway.shutdown(DRAIN_DEADLINE).await;
+                gateway.shutdown(self.drain_deadline()).await;
             }
         }
         for (site, (_, gateway)) in &self.running {
@@ -77,7 +90,7 @@ impl Gateways {
             gateway.reload(objects);
         }
         for (site, addresses) in wanted {
-            let gateway = start(&site, &addresses, &self.listen, objects)?;
+            let gateway = self.start(&site, &addresses, objects)?;
             self.running.insert(site, (addresses, gateway));
         }
         Ok(())
@@ -90,7 +103,8 @@ impl Gateways {
         addresses: Vec<IpAddr>,
         objects: &GatewayObjects,
     ) -> anyhow::Result<()> {
-        let gateway = start(&site, &addresses, &self.listen, &self.with_front(objects))?;
+        let objects = self.with_front(objects);
+        let gateway = self.start(&site, &addresses, &objects)?;
         self.running.insert(site, (addresses, gateway));
         Ok(())
     }
@@ -106,6 +120,58 @@ impl Gateways {
     /// What is to be said in the statuses of the objects that are served now.
     pub(crate) fn statuses(&self) -> Vec<l7lb::StatusUpdate> {
         self.running.values().flat_map(|(_, gateway)| gateway.statuses()).collect()
+    }
+
+    fn start(
+        &mut self,
+        site: &SiteName,
+        addresses: &[IpAddr],
+        objects: &GatewayObjects,
+    ) -> anyhow::Result<Gateway> {
+        let listen = &self.listen;
+        let at = |port: u16| addresses.iter().map(|&ip| SocketAddr::new(ip, port)).collect();
+        let shared = |text: &Option<String>| text.as_deref().map(Into::into);
+        let secrets = listen.ticket_secret_file.as_deref().map(ticket_secrets).transpose()?;
+        // Idle connections get a part of the time, so that a client's next request still meets a
+        // connection that answers it with `connection: close`.
+        let limits = Limits {
+            drain_grace_ms: listen.drain_deadline.saturating_mul(1_000) / 4,
+            ..Limits::default()
+        };
+        let pool = &listen.gateway_addresses;
+        let config = l7lb::Config {
+            addressing: if pool.is_empty() {
+                Addressing::Shared
+            } else {
+                Addressing::Pool(pool.clone())
+            },
+            limits,
+            http: at(listen.http_port),
+            https: at(listen.https_port),
+            access_log: access_log(&listen.access_log)?,
+            expose_site: ExposeSite::Yes,
+            proxy_protocol_from: listen.proxy_protocol_from.clone(),
+            ticket_secrets: secrets,
+            locality: Locality { node: shared(&listen.node), zone: shared(&listen.zone) },
+            inherited: std::mem::take(&mut self.inherited),
+            ..l7lb::Config::new(site.clone())
+        };
+        Gateway::start(config, objects).with_context(|| {
+            format!(
+                "cannot start the gateway of site `{site}`\n  help: stop what listens there, or \
+                 choose other ports with --http-port and --https-port"
+            )
+        })
+    }
+
+    /// All open sockets once more, for a successor.
+    pub(crate) fn duplicate_sockets(&self) -> Vec<OwnedFd> {
+        let all = self.running.values().map(|(_, gateway)| gateway.duplicate_sockets());
+        let result: std::io::Result<Vec<_>> = all.collect();
+        result.map(|sockets| sockets.into_iter().flatten().collect()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the successor gets no sockets");
+            Vec::new()
+        })
     }
 
     /// How many run.
@@ -132,10 +198,11 @@ impl Gateways {
 
     /// Drains all at once.
     pub(crate) async fn shutdown(self) {
+        let deadline = self.drain_deadline();
         let stopping: Vec<_> = self
             .running
             .into_values()
-            .map(|(_, gateway)| tokio::spawn(gateway.shutdown(DRAIN_DEADLINE)))
+            .map(|(_, gateway)| tokio::spawn(gateway.shutdown(deadline)))
             .collect();
         for one in stopping {
             let _ = one.await;
@@ -149,27 +216,11 @@ fn local_addresses(site: &Site) -> Vec<IpAddr> {
     site.addresses.iter().map(|address| address.ip).filter(is_local).collect()
 }
 
-fn start(
-    site: &SiteName,
-    addresses: &[IpAddr],
-    listen: &GatewayListen,
-    objects: &GatewayObjects,
-) -> anyhow::Result<Gateway> {
-    let at = |port: u16| addresses.iter().map(|&ip| SocketAddr::new(ip, port)).collect();
-    let mut config = l7lb::Config::new(site.clone());
-    config.http = at(listen.http_port);
-    config.https = at(listen.https_port);
-    if !listen.gateway_addresses.is_empty() {
-        config.addressing = l7lb::Addressing::Pool(listen.gateway_addresses.clone());
-    }
-    config.access_log = access_log(&listen.access_log)?;
-    config.expose_site = ExposeSite::Yes;
-    Gateway::start(config, objects).with_context(|| {
-        format!(
-            "cannot start the gateway of site `{site}`\n  help: stop what listens there, or choose \
-             other ports with --http-port and --https-port"
-        )
-    })
+/// What gateways of this process share is read at each start, so that a file may be renewed.
+fn ticket_secrets(path: &Path) -> anyhow::Result<TicketSecrets> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"))?;
+    TicketSecrets::parse(&text).with_context(|| format!("cannot use the secrets in `{shown}`"))
 }
 
 fn access_log(target: &str) -> anyhow::Result<AccessLog> {

@@ -16,6 +16,7 @@ mod explain;
 mod front;
 mod gateways;
 mod geo;
+mod handover;
 mod httpdns;
 mod lifecycle;
 mod log;

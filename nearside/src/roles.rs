@@ -1,6 +1,6 @@
 //! The roles apart: DNS, gateway and controller as processes of their own, joined by the courier.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,14 @@ use model::{Policy, SiteName};
 use steering::SnapshotCell;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::admin::{self, Readiness, Shown};
 use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::Gateways;
+use crate::handover::{self, Handover, Turn};
 use crate::httpdns::Gatewayed;
 use crate::run::{edited, start_dns, stop_dns};
 use crate::sources::{Source, Sources};
@@ -67,57 +69,70 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
 
 /// `nearside lb`: one site's gateway.
 pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
+    let passed = handover::passed();
     let site = SiteName::new(&args.site)
         .with_context(|| format!("`{}` cannot be a site's name", args.site))?;
     let mut sources = Sources::open(&args).await?;
     let addresses = addresses(&args, sources.policy())?;
     let metrics = admin::install_metrics()?;
-    let listener = admin::bind(args.admin.admin).await?;
     let courier = courier(&args.courier)?;
     let (readiness, seen) = watch::channel(Readiness::Waiting("this has just begun".to_owned()));
-    let api = admin::readyz(admin::plain(), seen);
-    let admin = admin::serve(listener, api, Shown { metrics, dns: None, httpdns: None });
+    let shown = Shown { metrics, dns: None, httpdns: None };
+    let mut admin = AdminPort::open(&args, seen, shown).await?;
     let stop = lifecycle::stop_signal();
     tokio::pin!(stop);
     tokio::select! {
         () = until_complete(&mut sources, &readiness) => {}
         () = &mut stop => return Ok(Outcome::Yes),
     }
-    let mut gateways = Gateways::new(args.gateway);
+    let (before, inherited) = handover::inherit(args.handover.as_deref(), passed).await?;
+    let mut gateways = Gateways::taking_over(args.gateway, inherited);
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
     say_statuses(&gateways, &sources);
     if !sources.has_cluster() {
         // A directory says nothing about who is alive; an API server does.
         gateways.checked().await;
     }
+    if let Some(before) = before {
+        before.replace().await;
+    }
+    let mut handover = args.handover.as_deref().map(Handover::listen).transpose()?;
+    admin.ensure().await?;
     readiness.send_replace(Readiness::Ready);
     tracing::info!(%site, ?addresses, "serving");
 
     let mut reload = lifecycle::Reload::install();
-    let mut reports = interval(REPORT_INTERVAL);
-    reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
+    let mut reports = report_ticks();
+    let successor = loop {
         let changed = tokio::select! {
-            () = &mut stop => break,
+            () = &mut stop => break None,
             _ = reports.tick() => {
                 post(&gateways, courier.as_ref()).await;
                 continue;
             }
+            turn = handover::turn(&mut handover) => match turn {
+                Turn::Ask(sender) => {
+                    // Whoever asked may be gone again.
+                    let _ = sender.send(gateways.duplicate_sockets());
+                    continue;
+                }
+                Turn::Taken(successor) => break Some(successor),
+            },
             changed = sources.changed() => changed,
             () = reload.asked() => Source::Directory,
         };
-        if changed == Source::Cluster {
-            gateways.reload(&sources.objects());
-            say_statuses(&gateways, &sources);
-        } else if sources.read_again().await {
-            gateways.reload(&sources.objects());
-            say_statuses(&gateways, &sources);
-            tracing::info!("the documents were edited; the edit is live");
-        }
-    }
+        follow(changed, &mut sources, &gateways).await;
+    };
     readiness.send_replace(Readiness::Waiting("this is stopping".to_owned()));
+    if let Some(handover) = handover {
+        handover.close(successor.is_some());
+    }
+    if let Some(successor) = successor {
+        admin.close().await;
+        successor.release().await;
+    }
     gateways.shutdown().await;
-    admin.abort();
+    admin.close().await;
     sources.shutdown().await;
     Ok(Outcome::Yes)
 }
@@ -126,6 +141,66 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
 fn say_statuses(gateways: &Gateways, sources: &Sources) {
     if sources.has_cluster() {
         sources.want_statuses(gateways.statuses());
+    }
+}
+
+/// Serves what has changed.
+async fn follow(changed: Source, sources: &mut Sources, gateways: &Gateways) {
+    if changed == Source::Directory {
+        if !sources.read_again().await {
+            return;
+        }
+        tracing::info!("the documents were edited; the edit is live");
+    }
+    gateways.reload(&sources.objects());
+    say_statuses(gateways, sources);
+}
+
+fn report_ticks() -> Interval {
+    let mut ticks = interval(REPORT_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+/// The admin port of a gateway, which may be an older process's for a while.
+struct AdminPort {
+    address: SocketAddr,
+    /// Until they are served.
+    parts: Option<(axum::Router, Shown)>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl AdminPort {
+    /// Serves at once, or from [`AdminPort::ensure`] on when another process is to be replaced.
+    async fn open(
+        args: &LbArgs,
+        readiness: watch::Receiver<Readiness>,
+        shown: Shown,
+    ) -> anyhow::Result<Self> {
+        let api = admin::readyz(admin::plain(), readiness);
+        let mut this = Self { address: args.admin.admin, parts: Some((api, shown)), task: None };
+        match this.ensure().await {
+            Err(error) if args.handover.is_none() => Err(error),
+            _ => Ok(this),
+        }
+    }
+
+    /// Serves from now on.
+    async fn ensure(&mut self) -> anyhow::Result<()> {
+        if self.parts.is_none() {
+            return Ok(());
+        }
+        let listener = admin::bind(self.address).await?;
+        self.task = self.parts.take().map(|(api, shown)| admin::serve(listener, api, shown));
+        Ok(())
+    }
+
+    /// Lets go of the port.
+    async fn close(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            let _ = task.await;
+        }
     }
 }
 

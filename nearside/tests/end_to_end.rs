@@ -5,8 +5,10 @@
 
 mod end_to_end {
     mod audit;
+    mod browser;
     mod cluster;
     mod edits;
+    mod handover;
     mod httpdns;
     mod refusals;
     mod roles;

@@ -17,10 +17,15 @@ pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
     /// Asks it to stop and waits; gives its exit status.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
         let pid = self.0.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(told.success());
+        self.wait()
+    }
+
+    /// Waits for its own end; gives its exit status.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.0.wait().expect("it ends").code()
     }
 }
@@ -203,7 +208,7 @@ fn copy_documents(from: &Path, to: &Path, ports: &Ports) {
     }
 }
 
-fn spawn(arguments: &[&str], directory: &tempfile::TempDir) -> Process {
+pub(crate) fn spawn(arguments: &[&str], directory: &tempfile::TempDir) -> Process {
     let child = Command::new(BINARY)
         .args(arguments)
         .current_dir(directory.path())
