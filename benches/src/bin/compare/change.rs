@@ -54,10 +54,20 @@ pub(crate) fn order(admin: SocketAddr, verb: &str) -> anyhow::Result<()> {
 
 /// How many views the server has swapped in.
 pub(crate) fn views(admin: SocketAddr) -> anyhow::Result<u64> {
+    metric(admin, "nearside_dns_views_total")
+}
+
+/// The generation of the map that a node has taken.
+pub(crate) fn map_generation(admin: SocketAddr) -> anyhow::Result<u64> {
+    metric(admin, "nearside_generation{channel=\"map\"}")
+}
+
+/// A metric that counts.
+fn metric(admin: SocketAddr, name: &str) -> anyhow::Result<u64> {
     let text = http(admin, "GET", "/metrics", "")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("nearside_dns_views_total "));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let count = line.and_then(|count| count.trim().parse().ok());
-    count.context("the server's metrics do not tell how many views it has swapped in")
+    count.with_context(|| format!("the server's metrics do not tell `{name}`"))
 }
 
 /// One request to the admin API; its answer with the head.

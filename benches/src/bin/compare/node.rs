@@ -30,8 +30,6 @@ use crate::number::{microseconds, milliseconds, per_second, ratio};
 const CLIENTS: usize = 100_000;
 /// Maps that the node is given while it is asked; even, so that the site is back in the end.
 const SWAPS: u64 = 6;
-/// A drain is a change of health at once and another map when that is compiled.
-const VIEWS_PER_SWAP: u64 = 2;
 /// How long the node may take for each.
 const SWAP_PATIENCE: Duration = Duration::from_secs(120);
 /// A stretch of asking, within which swaps fall where they fall.
@@ -215,10 +213,10 @@ fn swaps(
     let mut busy = Outcome::default();
     for at in 1..=SWAPS {
         eprintln!("node: swap {at} of {SWAPS}");
-        let before = change::views(world.admin)?;
+        let before = change::map_generation(world.admin)?;
         change::order(world.controller, if at % 2 == 1 { "drain" } else { "undrain" })?;
         let started = clock();
-        while change::views(world.admin)? < before + VIEWS_PER_SWAP {
+        while change::map_generation(world.admin)? == before {
             anyhow::ensure!(started.elapsed() < SWAP_PATIENCE, "the node took no new map");
             busy.merge(&ask(STRETCH, rate)?);
         }
