@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::gateways::Board;
+
 /// Installs the process's metrics recorder.
 pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")
@@ -42,6 +44,8 @@ pub(crate) struct Shown {
     pub(crate) dns: Option<Arc<dns::Server>>,
     /// The HTTPDNS server, where one runs.
     pub(crate) httpdns: Option<Arc<dns::httpdns::Server>>,
+    /// The gateways, where there may be some.
+    pub(crate) gateways: Arc<Board>,
 }
 
 /// Serves until the task is aborted.
@@ -58,7 +62,7 @@ pub(crate) fn serve(listener: TcpListener, api: Router, shown: Shown) -> JoinHan
                 if let Some(server) = &shown.httpdns {
                     count_httpdns(&server.stats());
                 }
-                shown.metrics.render()
+                shown.metrics.render() + &l7lb::metrics_text(&shown.gateways.all())
             }
         }),
     );

@@ -146,6 +146,10 @@ pub(crate) struct GatewayListen {
     /// How long a stopping gateway waits for requests, WebSockets and streams under way.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub(crate) drain_deadline: u64,
+    /// Count requests by route in /metrics: five series for each of at most N routes, the others
+    /// together (default: routes are not counted).
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) route_metrics: usize,
 }
 
 /// Geo data.

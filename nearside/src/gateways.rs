@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use l7lb::{
-    AccessLog, Addressing, ExposeSite, Gateway, Inherited, Limits, Locality, TicketSecrets,
+    AccessLog, Addressing, ExposeSite, Gateway, Inherited, Insight, Limits, Locality, TicketSecrets,
 };
 use model::gateway::GatewayObjects;
 use model::observe::SiteReport;
@@ -22,6 +24,17 @@ use crate::front::Front;
 /// How long a start waits for the first checks of endpoints, so that the first answer knows them.
 const FIRST_CHECK_DEADLINE: Duration = Duration::from_millis(800);
 
+/// Handles on the running gateways, for the admin listener.
+#[derive(Debug, Default)]
+pub(crate) struct Board(ArcSwap<Vec<Insight>>);
+
+impl Board {
+    /// Those that run now, by site.
+    pub(crate) fn all(&self) -> Arc<Vec<Insight>> {
+        self.0.load_full()
+    }
+}
+
 /// Running gateways by site.
 #[derive(Debug)]
 pub(crate) struct Gateways {
@@ -29,18 +42,30 @@ pub(crate) struct Gateways {
     front: Option<Front>,
     /// Sockets that were open before us, for the first gateway.
     inherited: Inherited,
+    board: Arc<Board>,
     running: BTreeMap<SiteName, (Vec<IpAddr>, Gateway)>,
 }
 
 impl Gateways {
     /// None yet.
     pub(crate) fn new(listen: GatewayListen) -> Self {
-        Self { listen, front: None, inherited: Inherited::default(), running: BTreeMap::new() }
+        Self {
+            listen,
+            front: None,
+            board: Arc::default(),
+            inherited: Inherited::default(),
+            running: BTreeMap::new(),
+        }
     }
 
     /// None yet; the first one finds these sockets open.
     pub(crate) fn taking_over(listen: GatewayListen, inherited: Inherited) -> Self {
         Self { inherited, ..Self::new(listen) }
+    }
+
+    /// The same, shown on this board.
+    pub(crate) fn shown_on(self, board: Arc<Board>) -> Self {
+        Self { board, ..self }
     }
 
     fn drain_deadline(&self) -> Duration {
@@ -93,6 +118,7 @@ impl Gateways {
             let gateway = self.start(&site, &addresses, objects)?;
             self.running.insert(site, (addresses, gateway));
         }
+        self.show();
         Ok(())
     }
 
@@ -106,7 +132,19 @@ impl Gateways {
         let objects = self.with_front(objects);
         let gateway = self.start(&site, &addresses, &objects)?;
         self.running.insert(site, (addresses, gateway));
+        self.show();
         Ok(())
+    }
+
+    /// What the admin listener looks at.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    /// Puts on the board who runs now.
+    fn show(&self) {
+        let all = self.running.values().map(|(_, gateway)| gateway.insight());
+        self.board.0.store(Arc::new(all.collect()));
     }
 
     /// Gives every gateway new documents.
@@ -150,6 +188,7 @@ impl Gateways {
             https: at(listen.https_port),
             access_log: access_log(&listen.access_log)?,
             expose_site: ExposeSite::Yes,
+            route_series_max: listen.route_metrics,
             proxy_protocol_from: listen.proxy_protocol_from.clone(),
             ticket_secrets: secrets,
             locality: Locality { node: shared(&listen.node), zone: shared(&listen.zone) },

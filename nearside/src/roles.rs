@@ -18,7 +18,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::admin::{self, Readiness, Shown};
 use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
 use crate::directory::{self, Fingerprint, Watch};
-use crate::gateways::Gateways;
+use crate::gateways::{Board, Gateways};
 use crate::handover::{self, Handover, Turn};
 use crate::httpdns::Gatewayed;
 use crate::run::{edited, start_dns, stop_dns};
@@ -57,7 +57,12 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<Outcome> {
     }
     let dns = Arc::new(start_dns(&args.dns, cell)?);
     let httpdns = httpdns::start(&args.httpdns, Gatewayed::No, &dns, None)?.map(Arc::new);
-    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)), httpdns: httpdns.clone() };
+    let shown = Shown {
+        metrics,
+        dns: Some(Arc::clone(&dns)),
+        httpdns: httpdns.clone(),
+        gateways: Arc::default(),
+    };
     let admin = admin::serve(listener, admin::plain(), shown);
     tracing::info!(dns = ?dns.local_addrs(), "serving");
     lifecycle::stop_signal().await;
@@ -77,7 +82,8 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let metrics = admin::install_metrics()?;
     let courier = courier(&args.courier)?;
     let (readiness, seen) = watch::channel(Readiness::Waiting("this has just begun".to_owned()));
-    let shown = Shown { metrics, dns: None, httpdns: None };
+    let board = Arc::<Board>::default();
+    let shown = Shown { metrics, dns: None, httpdns: None, gateways: Arc::clone(&board) };
     let mut admin = AdminPort::open(&args, seen, shown).await?;
     let stop = lifecycle::stop_signal();
     tokio::pin!(stop);
@@ -86,7 +92,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
         () = &mut stop => return Ok(Outcome::Yes),
     }
     let (before, inherited) = handover::inherit(args.handover.as_deref(), passed).await?;
-    let mut gateways = Gateways::taking_over(args.gateway, inherited);
+    let mut gateways = Gateways::taking_over(args.gateway, inherited).shown_on(board);
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
     say_statuses(&gateways, &sources);
     if !sources.has_cluster() {
@@ -287,7 +293,11 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
     let controller = Controller::start(config, policy, Arc::new(locales), cell);
     let controller = Arc::new(controller.await?);
     let api = controller::api::router(Arc::clone(&controller));
-    let admin = admin::serve(listener, api, Shown { metrics, dns: None, httpdns: None });
+    let admin = admin::serve(
+        listener,
+        api,
+        Shown { metrics, dns: None, httpdns: None, gateways: Arc::default() },
+    );
     let nodes = server::router(controller.courier(), token);
     let nodes = tokio::spawn(async move { axum::serve(courier, nodes).await });
     tracing::info!(courier = %args.courier, admin = %args.admin.admin, "serving");

@@ -73,7 +73,12 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     {
         gateways.serve_front(Front::new(host, at)?, &objects);
     }
-    let shown = Shown { metrics, dns: Some(Arc::clone(&dns)), httpdns: httpdns.clone() };
+    let shown = Shown {
+        metrics,
+        dns: Some(Arc::clone(&dns)),
+        httpdns: httpdns.clone(),
+        gateways: gateways.board(),
+    };
     let admin = admin::serve(listener, controller::api::router(Arc::clone(&controller)), shown);
     tracing::info!(
         dns = ?dns.local_addrs(), gateways = gateways.count(), admin = %args.admin.admin,

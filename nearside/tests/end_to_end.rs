@@ -10,6 +10,7 @@ mod end_to_end {
     mod edits;
     mod handover;
     mod httpdns;
+    mod metrics;
     mod refusals;
     mod roles;
     mod session;
