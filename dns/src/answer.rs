@@ -395,12 +395,18 @@ impl<'v> Walk<'v, '_, '_> {
         pointer_to(usize::from(current.owner & 0x3fff) + before).unwrap_or(current.owner)
     }
 
-    /// The addresses of the hosts that an NS, MX or SRV answer names, as far as they fit.
-    fn put_addresses(&mut self, set: &Set, start: usize) {
-        for additional in self.view.zones.additional(set) {
-            if let Some(owner) = pointer_to(start + additional.owner_at) {
-                let put = self.response.put_set(Section::Additional, additional.addresses, owner);
-                if put.is_err() {
+    /// The addresses of the hosts that a set from `start` on names, as far as they fit, but for those
+    /// that the answer `given` already holds or names.
+    fn put_addresses(&mut self, set: &Set, start: usize, given: Option<&Set>) {
+        let zones = &*self.view.zones;
+        for additional in zones.additional(set) {
+            let is_given = given.is_some_and(|given| {
+                std::ptr::eq(given, additional.set)
+                    || zones.additional(given).any(|other| std::ptr::eq(other.set, additional.set))
+            });
+            if let Some(owner) = pointer_to(start + additional.owner_at).filter(|_| !is_given) {
+                let addresses = zones.render(additional.set);
+                if self.response.put_set(Section::Additional, addresses, owner).is_err() {
                     return;
                 }
             }
@@ -412,14 +418,20 @@ impl<'v> Walk<'v, '_, '_> {
         let zones = &*self.view.zones;
         match outcome {
             // An NS set is already where it belongs; every other answer is followed by the zone's
-            // servers if they fit, as BIND and NSD do.
+            // servers and their addresses if they fit, as BIND and NSD do.
             Outcome::Hit(set, start) => {
                 let record_type = self.query.record_type;
+                let mut servers_at = None;
                 if record_type != RecordType::NS && record_type != RecordType::DS {
-                    let (servers, apex) = (zones.name_servers(zone), self.response.apex());
-                    let _optional = self.response.put_set(Section::Authority, servers, apex);
+                    let (servers, apex) = (&zone.name_servers, self.response.apex());
+                    let put =
+                        self.response.put_set(Section::Authority, zones.render(servers), apex);
+                    servers_at = put.ok().map(|at| (servers, at));
                 }
-                self.put_addresses(set, *start);
+                self.put_addresses(set, *start, None);
+                if let Some((servers, at)) = servers_at {
+                    self.put_addresses(servers, at, Some(set));
+                }
             }
             Outcome::Done | Outcome::Follow(..) => {}
             Outcome::NoData(ttl_s_max) => self.put_soa(zone, *ttl_s_max)?,
@@ -458,7 +470,8 @@ impl<'v> Walk<'v, '_, '_> {
         let start = self.response.put_set(Section::Authority, zones.render(servers), owner)?;
         for additional in zones.additional(servers) {
             let Some(owner) = pointer_to(start + additional.owner_at) else { continue };
-            let put = self.response.put_set(Section::Additional, additional.addresses, owner);
+            let addresses = zones.render(additional.set);
+            let put = self.response.put_set(Section::Additional, addresses, owner);
             if put.is_err() {
                 self.verdict.truncated = additional.required;
                 break;

@@ -75,7 +75,8 @@ pub(crate) struct Zone {
     /// The most labels any name of the zone has; a longer one cannot be in it.
     labels_max: u8,
     soa_negative: Set,
-    name_servers: Set,
+    /// Its own NS set.
+    pub(crate) name_servers: Set,
 }
 
 /// A name that exists.
@@ -167,7 +168,7 @@ pub(crate) struct Additional<'a> {
     /// Whether the referral is useless without it.
     pub(crate) required: bool,
     /// The addresses.
-    pub(crate) addresses: Rendered<'a>,
+    pub(crate) set: &'a Set,
 }
 
 /// Where a name is in its zone.
@@ -296,11 +297,6 @@ impl ZoneSet {
         self.render(&zone.soa_negative)
     }
 
-    /// The zone's own NS set.
-    pub(crate) fn name_servers(&self, zone: &Zone) -> Rendered<'_> {
-        self.render(&zone.name_servers)
-    }
-
     /// A set's octets.
     pub(crate) fn render(&self, set: &Set) -> Rendered<'_> {
         Rendered {
@@ -317,7 +313,7 @@ impl ZoneSet {
             Some(Additional {
                 owner_at: glue.name_at as usize,
                 required: glue.required,
-                addresses: self.render(self.sets.get(glue.set as usize)?),
+                set: self.sets.get(glue.set as usize)?,
             })
         })
     }

@@ -11,7 +11,9 @@ use world::{Ask, healthy, snapshot, verdicts, view, view_of};
 
 const SOA: &str =
     "@edge.example. 60 SOA ns1.edge.example. hostmaster.edge.example. 7 7200 900 1209600 60";
-const NS: &str = "@edge.example. 86400 NS ns1.edge.example.\n@edge.example. 86400 NS ns.other.net.";
+/// What follows every answer from the zone: its servers and their addresses.
+const NS: &str = "@edge.example. 86400 NS ns1.edge.example.\n@edge.example. 86400 NS ns.other.net.\n\
+                  +ns1.edge.example. 86400 A 192.0.2.53\n+ns1.edge.example. 86400 AAAA 2001:db8::53";
 
 #[track_caller]
 fn check(ask: &Ask, wanted: &str) {
@@ -181,24 +183,21 @@ fn the_apex_has_its_own_records() {
             SOA.replace("@", "").replace("example. 60", "example. 3600")
         ),
     );
-    check(
-        &ask("edge.example", RecordType::NS),
-        &format!(
-            "NOERROR aa\n{}\n+ns1.edge.example. 86400 A 192.0.2.53\n\
-             +ns1.edge.example. 86400 AAAA 2001:db8::53",
-            NS.replace('@', "")
-        ),
-    );
+    check(&ask("edge.example", RecordType::NS), &format!("NOERROR aa\n{}", NS.replace('@', "")));
     check(
         &ask("edge.example", RecordType::MX),
         &format!(
-            "NOERROR aa\nedge.example. 300 MX 10 mail.edge.example.\n{NS}\n\
-             +mail.edge.example. 300 A 192.0.2.25"
+            "NOERROR aa\nedge.example. 300 MX 10 mail.edge.example.\n{}",
+            NS.replacen('+', "+mail.edge.example. 300 A 192.0.2.25\n+", 1)
         ),
     );
     check(
         &ask("ns1.edge.example", RecordType::A),
-        &format!("NOERROR aa\nns1.edge.example. 86400 A 192.0.2.53\n{NS}"),
+        // And nothing stands there twice.
+        &format!(
+            "NOERROR aa\nns1.edge.example. 86400 A 192.0.2.53\n{}",
+            NS.replace("+ns1.edge.example. 86400 A 192.0.2.53\n", "")
+        ),
     );
 }
 

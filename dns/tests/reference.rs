@@ -95,29 +95,46 @@ impl Reference<'_> {
             .collect()
     }
 
-    /// Mail hosts are looked up as a client would, but for aliases.
-    fn addresses_of_hosts(&self, node: &str) -> BTreeSet<String> {
+    /// The node whose records a client is told for a host, if no cut and no alias is on the way.
+    fn node_of(&self, host: &str) -> Option<String> {
+        if !is_below(host, APEX) {
+            return None;
+        }
+        let path = path(host);
+        let is_cut = |node: &&str| *node != APEX && self.has(node, "NS");
+        let is_moved = |node: &&str| *node != host && self.has(node, "DNAME");
+        if path.iter().any(|node| is_cut(node) || is_moved(node)) {
+            return None;
+        }
+        if self.exists(host) {
+            return Some(host.to_owned());
+        }
+        let encloser = path.iter().rfind(|node| self.exists(node))?;
+        Some(format!("*.{encloser}"))
+    }
+
+    /// The zone's own servers; what lies below a cut is told as well. A set is told once, so those of
+    /// `given` are left out.
+    fn addresses_at_apex(&self, given: &[String]) -> BTreeSet<String> {
+        let servers = self.entries.iter().filter(|e| e.owner == APEX && e.kind == "NS");
+        let hosts = servers.map(|entry| &entry.target).filter(|host| is_below(host, APEX));
+        let nodes = hosts.filter_map(|host| {
+            let exact = self.exists(host).then(|| host.clone());
+            Some((host, exact.or_else(|| self.node_of(host))?))
+        });
+        let fresh = nodes.filter(|(_, node)| !given.contains(node));
+        let lines = fresh.flat_map(|(host, node)| self.told(&node, "A", host));
+        lines.map(|line| format!("+{line}")).collect()
+    }
+
+    /// The nodes that the mail hosts of a node are told from, and what is told.
+    fn addresses_of_hosts(&self, node: &str) -> (Vec<String>, BTreeSet<String>) {
         let hosts = self.entries.iter().filter(|e| e.owner == node && e.kind == "MX");
-        let inside = hosts.filter(|entry| is_below(&entry.target, APEX));
-        inside
-            .filter_map(|entry| {
-                let host = &entry.target;
-                let path = path(host);
-                let is_cut = |node: &&str| *node != APEX && self.has(node, "NS");
-                let is_moved = |node: &&str| *node != host && self.has(node, "DNAME");
-                if path.iter().any(|node| is_cut(node) || is_moved(node)) {
-                    return None;
-                }
-                let mut node = host.clone();
-                if !self.exists(host) {
-                    let encloser = path.iter().rfind(|node| self.exists(node))?;
-                    node = format!("*.{encloser}");
-                }
-                Some(self.told(&node, "A", host))
-            })
-            .flatten()
-            .map(|line| format!("+{line}"))
-            .collect()
+        let found = hosts.filter_map(|entry| Some((&entry.target, self.node_of(&entry.target)?)));
+        let found: Vec<(&String, String)> = found.collect();
+        let lines = found.iter().flat_map(|(host, node)| self.told(node, "A", host));
+        let lines = lines.map(|line| format!("+{line}")).collect();
+        (found.into_iter().map(|(_, node)| node).collect(), lines)
     }
 
     fn refer(&self, cut: &str, owner: &str) -> String {
@@ -196,17 +213,18 @@ impl Reference<'_> {
 
     fn hit(&self, node: &str, kind: &str) -> String {
         let rest = match kind {
+            "NS" if node == APEX => self.addresses_at_apex(&[]),
             "NS" => self.addresses_of_servers(node),
             "DS" => BTreeSet::new(),
             _ => {
                 let servers = self.told(APEX, "NS", APEX);
-                let servers: BTreeSet<String> =
-                    servers.iter().map(|line| format!("@{line}")).collect();
-                if kind == "MX" {
-                    [servers, self.addresses_of_hosts(node)].concat()
-                } else {
-                    servers
-                }
+                let servers = servers.iter().map(|line| format!("@{line}")).collect();
+                let (given, hosts) = match kind {
+                    "MX" => self.addresses_of_hosts(node),
+                    "A" => (vec![node.to_owned()], BTreeSet::new()),
+                    _ => (Vec::new(), BTreeSet::new()),
+                };
+                [[servers, hosts].concat(), self.addresses_at_apex(&given)].concat()
             }
         };
         self.finish("NOERROR aa", &rest)

@@ -78,8 +78,8 @@ impl ZoneSet {
         set.add_services(policy, &mut drafts)?;
         set.render_drafts(drafts)?;
         set.link()?;
-        set.settle_authority(policy)?;
         set.gather_glue()?;
+        set.settle_authority(policy)?;
         set.gather_hints()?;
         Ok(set)
     }
@@ -444,14 +444,17 @@ impl ZoneSet {
             {
                 continue;
             }
+            let answered = match self.find(&zone, &host) {
+                Found::Node(cut) if cut.is_cut && self.is_named(cut, &host) => None,
+                Found::Node(of_host) => Some(of_host),
+                _ => None,
+            };
+            // A server is found by its glue, which may lie below the cut.
+            let glue = self.node(&zone, &host).and_then(|id| self.nodes.get(id as usize));
             let of_host = match set.record_type {
-                // A server is found by its glue, which lies below the cut.
-                TYPE_NS => self.node(&zone, &host).and_then(|id| self.nodes.get(id as usize)),
-                _ => match self.find(&zone, &host) {
-                    Found::Node(cut) if cut.is_cut && self.is_named(cut, &host) => None,
-                    Found::Node(of_host) => Some(of_host),
-                    _ => None,
-                },
+                TYPE_NS if is_referral => glue,
+                TYPE_NS => glue.or(answered),
+                _ => answered,
             };
             let Some(of_host) = of_host else { continue };
             let required = is_referral && host.suffix(node.labels) == node_name;
