@@ -205,7 +205,7 @@ fn a_site_that_is_a_cname_is_followed_within_the_zone_and_left_to_the_resolver_o
         (HELLO, RecordType::A, "14.0.7.0/24"),
         "NOERROR aa\nhello.edge.example. 30 CNAME pop.edge.example.\n\
          pop.edge.example. 300 A 192.0.2.80\npop.edge.example. 300 A 192.0.2.81\n\
-         @edge.example. 300 NS ns1.edge.example.\necs=14.0.7.0/24/14",
+         @edge.example. 300 NS ns1.edge.example.\n+ns1.edge.example. 300 A 192.0.2.53\necs=14.0.7.0/24/14",
     );
     let outside = documents("  cname: pop.cdn.example", "  addresses: [198.51.100.9]", SERVICE);
     let cname = "NOERROR aa\nhello.edge.example. 30 CNAME pop.cdn.example.\necs=14.0.7.0/24/14";
@@ -427,7 +427,7 @@ fn a_steered_name_has_static_records_of_every_other_type() {
     - {type: SRV, data: 1 2 443 sip.elsewhere.example.}
     - {type: NAPTR, data: '100 50 \"s\" \"SIP+D2T\" \"\" _sip._tcp'}";
     let view = view_of(&documents(PLAIN, "  addresses: [198.51.100.9]", service), &[]);
-    let servers = "@edge.example. 300 NS ns1.edge.example.";
+    let servers = "@edge.example. 300 NS ns1.edge.example.\n+ns1.edge.example. 300 A 192.0.2.53";
     for name in [HELLO, "a.fn.edge.example"] {
         for (record_type, data) in [
             (RecordType::MX, "MX 10 mail.elsewhere.example."),
