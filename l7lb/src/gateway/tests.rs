@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
+use crate::access_log::AccessLog;
 use crate::rule::{Share, Target};
 use crate::socket::{Plan, StreamPlan, Wire};
 
