@@ -42,9 +42,14 @@ struct Peer {
 
 impl Peer {
     fn start() -> Self {
-        let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        let address = udp.local_addr().expect("an address");
-        let tcp = TcpListener::bind(address).expect("the same port");
+        // A port that is free for UDP may be somebody's for TCP: another one is tried then.
+        let (udp, tcp, address) = (0..100)
+            .find_map(|_| {
+                let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
+                let address = udp.local_addr().ok()?;
+                Some((udp, TcpListener::bind(address).ok()?, address))
+            })
+            .expect("a port for both");
         let mood = Arc::new(Mood::default());
         let (of_udp, of_tcp) = (Arc::clone(&mood), Arc::clone(&mood));
         std::thread::spawn(move || {

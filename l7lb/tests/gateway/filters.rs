@@ -171,8 +171,7 @@ async fn browsers_are_told_what_they_may() {
     let plain = ask("OPTIONS", "https://foobar.com", "").await;
     assert_eq!(plain.first_line(), "one", "OPTIONS without a question goes on");
     assert_eq!(plain.header("access-control-allow-origin"), None);
-    let reasons: Vec<_> =
-        world.log.wait(4).await.iter().map(|line| line["reason"].clone()).collect();
+    let reasons = world.log.reasons(4).await;
     assert_eq!(reasons, ["cors-preflight", "cors-preflight", "forwarded", "forwarded"]);
 }
 

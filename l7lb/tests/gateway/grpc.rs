@@ -99,7 +99,6 @@ async fn errors_of_the_gateway_are_trailers_alone() {
         assert_eq!(response.header("grpc-status"), Some(status), "{path}");
         assert_eq!(response.header("grpc-message"), Some(message));
     }
-    let reasons: Vec<_> =
-        world.log.wait(3).await.iter().map(|line| line["reason"].clone()).collect();
-    assert_eq!(reasons, ["connect-failed", "bad-backend", "no-route"]);
+    let reasons = world.log.reasons(3).await;
+    assert_eq!(reasons, ["bad-backend", "connect-failed", "no-route"]);
 }

@@ -86,9 +86,8 @@ async fn bodies_are_limited_by_their_length_and_by_what_comes() {
     assert_eq!((long.status, long.body.as_str()), (413, "413 body-too-large\n"));
     let chunked = "Transfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n";
     assert_eq!(ask(&world, "POST", chunked).await.status, 413);
-    let reasons: Vec<_> =
-        world.log.wait(3).await.iter().map(|line| line["reason"].clone()).collect();
-    assert_eq!(reasons, ["forwarded", "body-too-large", "body-too-large"]);
+    let reasons = world.log.reasons(3).await;
+    assert_eq!(reasons, ["body-too-large", "body-too-large", "forwarded"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,9 +399,8 @@ async fn pages_stand_in_for_errors() {
     assert_eq!((kept.status, kept.first_line()), (500, "one"));
     let own = ask(&world, "POST", "Content-Length: 2\r\n\r\nxx").await;
     assert_eq!((own.status, own.body.as_str()), (413, "<p>sorry"));
-    let reasons: Vec<_> =
-        world.log.wait(3).await.iter().map(|line| line["reason"].clone()).collect();
-    assert_eq!(reasons, ["error-page", "forwarded", "body-too-large"]);
+    let reasons = world.log.reasons(3).await;
+    assert_eq!(reasons, ["body-too-large", "error-page", "forwarded"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

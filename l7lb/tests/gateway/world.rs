@@ -52,6 +52,16 @@ impl Log {
         }
         panic!("only {} lines: {:#?}", self.lines().len(), self.lines());
     }
+
+    /// The reasons in the first lines, sorted: a line is written when its request has ended, which is
+    /// after the client has its answer and may be after the next line.
+    pub(crate) async fn reasons(&self, count: usize) -> Vec<String> {
+        let lines = self.wait(count).await;
+        let reason = |line: &serde_json::Value| line["reason"].as_str().unwrap_or("?").to_owned();
+        let mut reasons: Vec<String> = lines.iter().map(reason).collect();
+        reasons.sort();
+        reasons
+    }
 }
 
 /// The limits of most tests: checks are off unless asked for.
