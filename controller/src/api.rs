@@ -33,7 +33,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// The API's routes; the binary merges them into its admin listener.
 pub fn router(controller: Arc<Controller>) -> Router {
-    Router::new()
+    let api = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/explain", get(explain))
         .route("/v1/latency", get(latency))
@@ -43,9 +43,13 @@ pub fn router(controller: Arc<Controller>) -> Router {
         .route("/v1/sites/{name}/undrain", post(undrain))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
-        .layer(middleware::from_fn(guard_browser))
-        .with_state(controller)
+        .with_state(controller);
+    guarded(api)
+}
+
+/// The same routes, out of reach for web pages.
+pub fn guarded(api: Router) -> Router {
+    api.layer(DefaultBodyLimit::max(BODY_OCTETS_MAX)).layer(middleware::from_fn(guard_browser))
 }
 
 /// An error as the API tells it.

@@ -45,7 +45,7 @@ impl Latency {
     }
 
     /// The peak, decayed to `now`.
-    fn decayed(self, now: Millis) -> u32 {
+    pub(crate) fn decayed(self, now: Millis) -> u32 {
         let elapsed_ms = f64::from(stamp(now).saturating_sub(self.stamp)) * 16.0;
         scale(self.us, (-elapsed_ms / DECAY_MS).exp())
     }

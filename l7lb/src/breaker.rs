@@ -61,6 +61,11 @@ impl Breaker {
         }
     }
 
+    /// Checks and requests that failed in a row, for people.
+    pub(crate) fn in_a_row(&self) -> (u32, u32) {
+        (self.misses, self.failures)
+    }
+
     /// Whether the active checks have given it up.
     pub(crate) fn is_down(&self) -> bool {
         self.misses >= MISSES_TO_FALL

@@ -30,6 +30,22 @@ pub(crate) struct Endpoint {
     tag: OnceLock<Tag>,
 }
 
+/// An endpoint at one moment, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// The checks have given it up.
+    pub(crate) is_down: bool,
+    /// How long it stays ejected.
+    pub(crate) ejected_ms: Millis,
+    /// Checks that failed in a row.
+    pub(crate) misses: u32,
+    /// Requests that failed in a row.
+    pub(crate) failures: u32,
+    pub(crate) in_flight: u32,
+    /// The decayed peak; 0 is unmeasured.
+    pub(crate) latency_us: u32,
+}
+
 /// What became of a request, as far as the endpoint is to blame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -63,6 +79,20 @@ impl Endpoint {
     pub(crate) fn cost(&self, now: Millis) -> u64 {
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         Latency::unpack(self.latency.load(Ordering::Relaxed)).cost(in_flight, now)
+    }
+
+    /// How it is doing.
+    pub(crate) fn look(&self, now: Millis) -> Look {
+        let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let (misses, failures) = breaker.in_a_row();
+        Look {
+            is_down: breaker.is_down(),
+            ejected_ms: breaker.ejected_until().saturating_sub(now),
+            misses,
+            failures,
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            latency_us: Latency::unpack(self.latency.load(Ordering::Relaxed)).decayed(now),
+        }
     }
 
     /// What stands for it in session tokens; all tokens of a gateway have one key.

@@ -190,7 +190,8 @@ impl Gateway {
     /// A handle for looking into it.
     #[must_use]
     pub fn insight(&self) -> Insight {
-        Insight { ledger: Arc::clone(&self.ledger), view: Arc::clone(&self.view) }
+        let (ledger, view) = (Arc::clone(&self.ledger), Arc::clone(&self.view));
+        Insight { ledger, view, clock: self.clock }
     }
 
     /// Whether documents are loaded and their endpoints have been checked once.

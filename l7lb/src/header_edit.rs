@@ -1,5 +1,7 @@
 //! Header changes of a rule, parsed once when the table is built.
 
+use std::fmt;
+
 use http::{HeaderName, HeaderValue};
 use model::gateway::HeaderEdit;
 use pingora_core::Result;
@@ -15,6 +17,16 @@ pub(crate) struct Edits {
     set: Vec<(HeaderName, HeaderValue)>,
     add: Vec<(HeaderName, HeaderValue)>,
     remove: Vec<HeaderName>,
+}
+
+/// Names alone: a value may be a secret.
+impl fmt::Display for Edits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.set.iter().map(|(name, _)| format!("set {name}"));
+        let add = self.add.iter().map(|(name, _)| format!("add {name}"));
+        let remove = self.remove.iter().map(|name| format!("remove {name}"));
+        f.write_str(&set.chain(add).chain(remove).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Edits {

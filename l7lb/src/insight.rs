@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use model::name::SiteName;
 
+use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::view::GatewayView;
 
@@ -15,6 +16,7 @@ use crate::view::GatewayView;
 pub struct Insight {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) view: Arc<ArcSwap<GatewayView>>,
+    pub(crate) clock: Clock,
 }
 
 impl std::fmt::Debug for Insight {

@@ -11,11 +11,13 @@
 mod accept;
 mod access_log;
 mod address_rules;
+mod asked;
 mod attach;
 mod backend_tls;
 mod balance;
 mod basic_auth;
 mod breaker;
+mod certificate;
 mod check;
 mod chunk;
 mod client_io;
@@ -29,6 +31,7 @@ mod drain;
 mod endpoint;
 mod errand;
 mod error_page;
+mod explain;
 mod external_auth;
 mod flow;
 mod forward;
@@ -76,6 +79,10 @@ mod view;
 
 pub use access_log::AccessLog;
 pub use attach::Addressing;
+pub use explain::{
+    BackendShown, CandidateShown, EndpointShown, PlaceShown, Question, QuestionError,
+    RouteExplanation, RuleShown, TlsShown, explain_documents,
+};
 pub use gateway::{Config, ExposeSite, Gateway, Limits, StartError};
 pub use head::HeadLimits;
 pub use inherited::Inherited;

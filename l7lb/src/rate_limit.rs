@@ -7,6 +7,7 @@
 //! being full. Pure but for the tables' mutexes; the time is an argument.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +38,17 @@ pub(crate) struct Limited {
     pub(crate) limit: u32,
     /// Seconds until the next request has room, rounded up.
     pub(crate) retry_after_s: u64,
+}
+
+impl fmt::Display for Buckets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = match &self.key {
+            RateKey::All => "all together".to_owned(),
+            RateKey::Address => "each client".to_owned(),
+            RateKey::Header(name) => format!("each value of `{name}`"),
+        };
+        write!(f, "{each} one request in {} us after a burst", self.interval_ns / 1_000)
+    }
 }
 
 impl Buckets {

@@ -7,6 +7,7 @@
 //! too and a failing one is not hit by a multiple of its load (amplification stays under 1.2). Pure
 //! but for its two atomics.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -41,6 +42,15 @@ pub(crate) struct RetryRule {
     codes: SmallVec<[u16; 4]>,
     attempts: u32,
     backoff_ms: u32,
+}
+
+impl fmt::Display for RetryRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { codes, attempts, backoff_ms } = self;
+        write!(f, "up to {attempts} times after {backoff_ms} ms or more")?;
+        let codes: Vec<String> = codes.iter().map(u16::to_string).collect();
+        if codes.is_empty() { Ok(()) } else { write!(f, ", also on {}", codes.join(", ")) }
+    }
 }
 
 impl RetryRule {

@@ -7,6 +7,7 @@
 //! next hostname.
 
 pub(crate) mod build;
+mod considered;
 mod ingress;
 pub(crate) mod matcher;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use regex::Regex;
 
+pub(crate) use self::considered::Considered;
 use self::matcher::Wanted;
 use crate::path::hex;
 use crate::rule::Rule;
@@ -122,13 +124,53 @@ struct Candidate {
     rule: u32,
 }
 
+/// A candidate that a request's host and path lead to, in order of precedence.
+#[derive(Debug, Clone, Copy)]
+struct Tried<'t> {
+    host: HostKey<'t>,
+    path: PathKey<'t>,
+    /// Octets of the request's path that it covers.
+    matched_octets: usize,
+    candidate: &'t Candidate,
+}
+
+/// The hostname that a candidate is filed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HostKey<'t> {
+    Exact(&'t str),
+    /// What follows `*.`, and how many labels the `*` stands for.
+    Suffix(&'t str, usize),
+    Any,
+}
+
+/// The path that a candidate is filed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PathKey<'t> {
+    Exact(&'t str),
+    Regex(&'t str),
+    Prefix(&'t str),
+}
+
+/// What keeps a candidate from a request whose host and path it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misfit<'t> {
+    /// The request belongs to another listener.
+    Listener,
+    /// The wildcard stands for one label only.
+    Labels,
+    Method(&'t str),
+    Header(&'t str),
+    Query(&'t str),
+}
+
 impl RouteTable {
     /// The rule of a table for a request, if there is one.
     pub(crate) fn find(&self, table: TableId, request: &RequestParts<'_>) -> Option<Found> {
         let table = self.tables.get(table.0 as usize)?;
         let listener = table.listeners.of(request.host);
         let default = || Some(Found { rule: table.default?, matched_octets: 0 });
-        table.find(request, listener).or_else(default)
+        let first = table.walk(request, &mut |tried| tried.take(request, listener));
+        first.or_else(default)
     }
 
     /// The table of a place.
@@ -148,17 +190,26 @@ impl RouteTable {
 }
 
 impl Table {
-    fn find(&self, request: &RequestParts<'_>, listener: Option<u32>) -> Option<Found> {
-        let asked = |routes: &HostRoutes, labels| routes.find(request, listener, labels);
-        if let Some(hit) = self.exact.get(request.host).and_then(|routes| asked(routes, 0)) {
-            return Some(hit);
-        }
-        for (labels, suffix) in suffixes(request.host) {
-            if let Some(hit) = self.suffix.get(suffix).and_then(|routes| asked(routes, labels)) {
-                return Some(hit);
-            }
-        }
-        asked(&self.any, 0)
+    /// Shows the candidates that a request's host and path lead to, in order of precedence, until
+    /// one is taken.
+    fn walk<'t>(
+        &'t self,
+        request: &RequestParts<'_>,
+        take: &mut impl FnMut(Tried<'t>) -> Option<Found>,
+    ) -> Option<Found> {
+        let path = request.path;
+        self.hosts(request.host).find_map(|(host, routes)| routes.walk(path, host, take))
+    }
+
+    /// The rules of the hostnames that a host meets, the most specific first.
+    fn hosts<'t>(&'t self, host: &str) -> impl Iterator<Item = (HostKey<'t>, &'t HostRoutes)> {
+        let exact = self.exact.get_key_value(host);
+        let exact = exact.map(|(name, routes)| (HostKey::Exact(name), routes));
+        let suffixes = suffixes(host).filter_map(|(labels, suffix)| {
+            let (name, routes) = self.suffix.get_key_value(suffix)?;
+            Some((HostKey::Suffix(name, labels), routes))
+        });
+        exact.into_iter().chain(suffixes).chain([(HostKey::Any, &self.any)])
     }
 }
 
@@ -176,47 +227,64 @@ fn suffixes(host: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 impl HostRoutes {
-    fn find(
-        &self,
-        request: &RequestParts<'_>,
-        listener: Option<u32>,
-        labels: usize,
+    fn walk<'t>(
+        &'t self,
+        path: &str,
+        host: HostKey<'t>,
+        take: &mut impl FnMut(Tried<'t>) -> Option<Found>,
     ) -> Option<Found> {
-        let first = |candidates: &Vec<Candidate>| {
-            let hit = candidates.iter().find(|c| c.matches(request, listener, labels));
-            hit.map(|candidate| candidate.rule)
+        let mut first = |path, matched_octets, candidates: &'t [Candidate]| {
+            let tried = |candidate| Tried { host, path, matched_octets, candidate };
+            candidates.iter().find_map(|candidate| take(tried(candidate)))
         };
-        let path = request.path;
-        if let Some(rule) = self.exact.get(path).and_then(first) {
-            return Some(Found { rule, matched_octets: path.len() });
+        if let Some((key, candidates)) = self.exact.get_key_value(path)
+            && let Some(found) = first(PathKey::Exact(key), path.len(), candidates)
+        {
+            return Some(found);
         }
-        let by_regex = self.regex.iter().find(|(regex, candidate)| {
-            regex.is_match(path) && candidate.matches(request, listener, labels)
+        let mut by_regex = self.regex.iter().filter(|(regex, _)| regex.is_match(path));
+        let found = by_regex.find_map(|(regex, candidate)| {
+            first(PathKey::Regex(regex.as_str()), path.len(), std::slice::from_ref(candidate))
         });
-        if let Some((_, candidate)) = by_regex {
-            return Some(Found { rule: candidate.rule, matched_octets: path.len() });
-        }
-        if self.prefix.is_empty() {
-            return None;
+        if found.is_some() || self.prefix.is_empty() {
+            return found;
         }
         // The whole path may be a prefix too; then every cut before a slash, down to the root.
         let whole = (!path.ends_with('/')).then_some(path.len());
         let cuts = path.rmatch_indices('/').map(|(at, _)| at);
         let mut ends = whole.into_iter().chain(cuts).filter(|&end| end <= self.prefix_octets_max);
         ends.find_map(|end| {
-            let rule = self.prefix.get(&path[..end]).and_then(first)?;
-            Some(Found { rule, matched_octets: end })
+            let (key, candidates) = self.prefix.get_key_value(&path[..end])?;
+            first(PathKey::Prefix(key), end, candidates)
         })
     }
 }
 
-impl Candidate {
-    fn matches(&self, request: &RequestParts<'_>, listener: Option<u32>, labels: usize) -> bool {
-        (self.listener == EVERY_LISTENER || Some(self.listener) == listener)
-            && !(self.one_label && labels != 1)
-            && self.method.as_deref().is_none_or(|method| method == request.method)
-            && self.headers.iter().all(|(name, value)| has_header(request.headers, name, value))
-            && self.query.iter().all(|(name, value)| has_parameter(request.query, name, value))
+impl<'t> Tried<'t> {
+    fn take(self, request: &RequestParts<'_>, listener: Option<u32>) -> Option<Found> {
+        let fits = self.misfit(request, listener).is_none();
+        fits.then_some(Found { rule: self.candidate.rule, matched_octets: self.matched_octets })
+    }
+
+    /// The first thing that keeps it from the request.
+    fn misfit(self, request: &RequestParts<'_>, listener: Option<u32>) -> Option<Misfit<'t>> {
+        let Candidate { listener: own, one_label, method, headers, query, .. } = self.candidate;
+        if *own != EVERY_LISTENER && Some(*own) != listener {
+            return Some(Misfit::Listener);
+        }
+        if *one_label && !matches!(self.host, HostKey::Suffix(_, 1)) {
+            return Some(Misfit::Labels);
+        }
+        if let Some(method) = method.as_deref().filter(|method| *method != request.method) {
+            return Some(Misfit::Method(method));
+        }
+        let lacks = |(name, value): &&(Arc<str>, Wanted)| !has_header(request.headers, name, value);
+        if let Some((name, _)) = headers.iter().find(lacks) {
+            return Some(Misfit::Header(name));
+        }
+        let lacks =
+            |(name, value): &&(Arc<str>, Wanted)| !has_parameter(request.query, name, value);
+        query.iter().find(lacks).map(|(name, _)| Misfit::Query(name))
     }
 }
 

@@ -97,7 +97,6 @@ impl Termination {
     }
 
     /// Its certificates.
-    #[cfg(test)]
     pub(crate) fn certificates(&self) -> &[Arc<CertifiedKey>] {
         &self.certificates
     }

@@ -20,8 +20,7 @@ use crate::kept::Kept;
 use crate::meter::RouteMeters;
 use crate::origin_tls::OriginTls;
 use crate::plan;
-use crate::route::RouteTable;
-use crate::route::build;
+use crate::route::{Found, RequestParts, RouteTable, build};
 use crate::rule::Target;
 use crate::socket::{Place, Plan, TableId, TlsAction, Wire};
 use crate::status::ObjectStatus;
@@ -110,6 +109,8 @@ pub(crate) struct GatewayView {
     pub(crate) assigned: BTreeMap<ObjectRef, Vec<IpAddr>>,
     /// What is said of the documents.
     pub(crate) statuses: Vec<ObjectStatus>,
+    /// What could not be used.
+    pub(crate) warnings: Vec<Warning>,
     /// What routes are counted by.
     pub(crate) meters: RouteMeters,
     /// All endpoints by address.
@@ -154,6 +155,7 @@ impl GatewayView {
             places,
             assigned,
             statuses,
+            warnings: warnings.clone(),
             meters: RouteMeters::default(),
             endpoints,
             kept,
@@ -188,7 +190,37 @@ impl GatewayView {
     }
 }
 
+/// What a request meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// A rule.
+    Rule(Found),
+    /// The connection was opened for another name; the rule, if any, is not for it.
+    Misdirected(Option<Found>),
+    /// No rule.
+    Nothing,
+}
+
 impl GatewayView {
+    /// The rule that a request meets on a connection accepted at a place and opened for a name.
+    pub(crate) fn meet(
+        &self,
+        place: Place,
+        server_name: Option<&str>,
+        request: &RequestParts<'_>,
+    ) -> Met {
+        let table = self.table(place, server_name);
+        let found = table.and_then(|table| self.routes.find(table, request));
+        let other = server_name.filter(|name| *name != request.host);
+        // A host of no listener has no route: it is unknown rather than misdirected.
+        if other.is_some_and(|name| self.is_misdirected(place, name, request.host))
+            && (found.is_some() || self.has_listener(place, request.host))
+        {
+            return Met::Misdirected(found);
+        }
+        found.map_or(Met::Nothing, Met::Rule)
+    }
+
     /// The routes of a connection, by where it was accepted and the name it was opened for. It keeps
     /// them when the certificate it came by is gone.
     pub(crate) fn table(&self, place: Place, server_name: Option<&str>) -> Option<TableId> {

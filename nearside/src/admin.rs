@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::gateway_api;
 use crate::gateways::Board;
 
 /// Installs the process's metrics recorder.
@@ -50,8 +51,9 @@ pub(crate) struct Shown {
 
 /// Serves until the task is aborted.
 pub(crate) fn serve(listener: TcpListener, api: Router, shown: Shown) -> JoinHandle<()> {
+    let of_gateways = gateway_api::router(Arc::clone(&shown.gateways));
     let shown = Arc::new(shown);
-    let app = api.route(
+    let app = api.merge(controller::api::guarded(of_gateways)).route(
         "/metrics",
         get(move || {
             let shown = Arc::clone(&shown);

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Why a client gets the sites it gets.
     Explain(ExplainArgs),
+    /// What a gateway would do with a request, and by which rule.
+    ExplainRoute(ExplainRouteArgs),
     /// What a running process knows: generations, sites, services.
     Status(StatusArgs),
     /// Stop new traffic to a site.
@@ -346,6 +348,30 @@ pub(crate) struct ExplainArgs {
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) geo: GeoSource,
+    #[command(flatten)]
+    pub(crate) admin: AdminTarget,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainRouteArgs {
+    /// The request, as in `GET https://host/path`; without a method it is a GET.
+    pub(crate) request: String,
+    /// A header of the request; repeat for more. `Host` stands instead of the address's host, whose
+    /// name then only opens the connection.
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The address that the request comes from.
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: Option<IpAddr>,
+    /// Whose gateway, where there are several.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Option<String>,
+    /// Explain documents without a running process; every endpoint counts as healthy.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) documents: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) admin: AdminTarget,
     /// JSON instead of text.

@@ -13,7 +13,9 @@ mod demo_origin;
 mod directory;
 mod drain;
 mod explain;
+mod explain_route;
 mod front;
+mod gateway_api;
 mod gateways;
 mod geo;
 mod handover;
@@ -68,6 +70,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Lb(args) => wait(roles::lb(args)),
         Command::Controller(args) => wait(roles::controller(args)),
         Command::Explain(args) => wait(explain::explain(args)),
+        Command::ExplainRoute(args) => wait(explain_route::explain_route(args)),
         Command::Status(args) => wait(status::status(args)),
         Command::Drain(args) => wait(drain::drain(args)),
         Command::Undrain(args) => wait(drain::undrain(args)),

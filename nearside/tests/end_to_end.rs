@@ -8,6 +8,7 @@ mod end_to_end {
     mod browser;
     mod cluster;
     mod edits;
+    mod explain_route;
     mod handover;
     mod httpdns;
     mod metrics;

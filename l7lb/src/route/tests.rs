@@ -120,8 +120,18 @@ fn ask(table: &RouteTable, request: &str, headers: &[(&str, &str)]) -> Option<(S
     let headers: HeaderMap = headers.iter().map(pair).collect();
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
     let parts = RequestParts { host, path, query, method, headers: &headers };
-    let found = table.find(TableId::shared(scheme), &parts)?;
+    let found = find(table, TableId::shared(scheme), &parts)?;
     Some((table.rule(found.rule).unwrap().id.to_string(), found.matched_octets))
+}
+
+/// What serves, and what is told of it, which must never differ.
+fn find(table: &RouteTable, id: TableId, parts: &RequestParts<'_>) -> Option<Found> {
+    let found = table.find(id, parts);
+    let considered = table.consider(id, parts);
+    let first = considered.iter().find(|one| one.misfit.is_none()).map(|one| one.rule);
+    let default = || table.tables[id.0 as usize].default;
+    assert_eq!(found.map(|found| found.rule), first.or_else(default), "{considered:?}");
+    found
 }
 
 fn check(objects: &GatewayObjects, cases: &[(&str, Option<&str>)]) {
@@ -356,7 +366,7 @@ fn what_cannot_be_used_is_named_and_the_rest_stays() {
             method: "GET",
             headers: &headers,
         };
-        let found = table.find(TableId::shared(Scheme::Http), &parts)?;
+        let found = find(&table, TableId::shared(Scheme::Http), &parts)?;
         let rule = table.rule(found.rule)?;
         match &rule.action {
             Action::Forward(branches) => {
