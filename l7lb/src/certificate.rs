@@ -1,4 +1,4 @@
-//! What a certificate says of itself, for operators: its names, never keys.
+//! What a certificate says of itself, for operators: names and the end of its time, never keys.
 
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
@@ -20,6 +20,11 @@ pub(crate) fn names(key: &CertifiedKey) -> String {
         if names.is_empty() { leaf.subject().to_string() } else { names.join(", ") }
     })
     .unwrap_or_else(|| "unreadable".to_owned())
+}
+
+/// The end of its time, in seconds since the epoch.
+pub(crate) fn not_after_s(key: &CertifiedKey) -> Option<i64> {
+    read(key, |leaf| leaf.validity().not_after.timestamp())
 }
 
 fn read<T>(key: &CertifiedKey, of: impl FnOnce(&X509Certificate<'_>) -> T) -> Option<T> {

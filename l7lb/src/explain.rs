@@ -4,7 +4,7 @@
 //! by the view's own walk, and endpoints are as the balancer sees them. What needs credentials, tokens
 //! of a limit or an answer from elsewhere is named and not tried. Pure.
 
-mod cluster;
+pub(crate) mod cluster;
 mod rule;
 mod show;
 mod shown;

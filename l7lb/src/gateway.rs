@@ -191,7 +191,7 @@ impl Gateway {
     #[must_use]
     pub fn insight(&self) -> Insight {
         let (ledger, view) = (Arc::clone(&self.ledger), Arc::clone(&self.view));
-        Insight { ledger, view, clock: self.clock }
+        Insight { ledger, view, clock: self.clock, sockets: Arc::downgrade(&self.sockets) }
     }
 
     /// Whether documents are loaded and their endpoints have been checked once.

@@ -1,14 +1,19 @@
 //! A look into a running gateway, for whoever shows it to an operator.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use model::name::SiteName;
 
+use crate::certificate;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::listen::Sockets;
 use crate::view::GatewayView;
+
+/// Certificates of one site with a series of their own, those that end first.
+const CERTIFICATE_SERIES_MAX: usize = 1_000;
 
 /// A handle on a running gateway that reads and changes nothing. It may outlive the gateway; what it
 /// shows then is the end.
@@ -17,6 +22,8 @@ pub struct Insight {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) view: Arc<ArcSwap<GatewayView>>,
     pub(crate) clock: Clock,
+    /// Not held: they are the gateway's to close.
+    pub(crate) sockets: Weak<Sockets>,
 }
 
 impl std::fmt::Debug for Insight {
@@ -57,6 +64,7 @@ pub fn metrics_text(gateways: &[Insight]) -> String {
             of(&gateway.ledger).write(name, gateway.site(), &mut text);
         }
     }
+    gauges(gateways, &mut text);
     let views: Vec<_> = gateways.iter().map(|one| (one.site(), one.view.load())).collect();
     if views.iter().any(|(_, view)| view.meters.is_on()) {
         text.push_str("# TYPE nearside_route_requests_total counter\n");
@@ -66,4 +74,56 @@ pub fn metrics_text(gateways: &[Insight]) -> String {
         }
     }
     text
+}
+
+/// What there is now. Certificates beyond the limit have no series of their own.
+fn gauges(gateways: &[Insight], text: &mut String) {
+    let mut gauge = |name: &str, help: &str, lines: &dyn Fn(&Insight) -> Vec<(String, i64)>| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for gateway in gateways {
+            let site = gateway.site();
+            for (labels, value) in lines(gateway) {
+                let _ = writeln!(text, "{name}{{site=\"{site}\"{labels}}} {value}");
+            }
+        }
+    };
+    gauge("nearside_gateway_endpoints", "Endpoints by state.", &|gateway| {
+        let (view, now) = (gateway.view.load(), gateway.clock.now());
+        let healthy = view.endpoints.values().filter(|one| one.is_healthy(now)).count();
+        let out = view.endpoints.len() - healthy;
+        vec![state("healthy", healthy), state("out", out)]
+    });
+    gauge("nearside_gateway_left_out", "Things in the documents that are not used.", &|gateway| {
+        vec![(String::new(), count(gateway.view.load().warnings.len()))]
+    });
+    gauge("nearside_gateway_sockets", "Sockets by state.", &|gateway| {
+        let summary = gateway.summary();
+        vec![state("open", summary.sockets_open), state("failed", summary.sockets_failed.len())]
+    });
+    gauge(
+        "nearside_certificate_not_after_seconds",
+        "The end of a certificate's time, since the epoch, by its Secret.",
+        &|gateway| {
+            let view = gateway.view.load();
+            let mut ends: Vec<(String, i64)> = view
+                .keys
+                .all()
+                .filter_map(|(secret, key)| {
+                    Some((format!(",name=\"{secret}\""), certificate::not_after_s(key)?))
+                })
+                .collect();
+            // The ones that end first are the ones to know of.
+            ends.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+            ends.truncate(CERTIFICATE_SERIES_MAX);
+            ends
+        },
+    );
+}
+
+fn state(name: &str, number: usize) -> (String, i64) {
+    (format!(",state=\"{name}\""), count(number))
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

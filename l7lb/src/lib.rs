@@ -28,6 +28,7 @@ mod cors;
 mod crowd;
 mod datagram;
 mod drain;
+mod dump;
 mod endpoint;
 mod errand;
 mod error_page;
@@ -79,6 +80,10 @@ mod view;
 
 pub use access_log::AccessLog;
 pub use attach::Addressing;
+pub use dump::{
+    CertificateDump, EntryDump, GatewayDump, GatewaySummary, LeftOut, PlaceDump, RuleDump,
+    ServerNameDump, SocketDump, StatusDump,
+};
 pub use explain::{
     BackendShown, CandidateShown, EndpointShown, PlaceShown, Question, QuestionError,
     RouteExplanation, RuleShown, TlsShown, explain_documents,

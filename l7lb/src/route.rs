@@ -183,6 +183,11 @@ impl RouteTable {
         self.rules.iter().map(|rule| &rule.id)
     }
 
+    /// All rules, in the order of their indices.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
     /// A rule by its index.
     pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {
         self.rules.get(index as usize)

@@ -49,6 +49,13 @@ impl fmt::Debug for Keys {
     }
 }
 
+impl Keys {
+    /// Each Secret in use with its certificate.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&ObjectRef, &CertifiedKey)> {
+        self.0.iter().map(|(secret, loaded)| (secret, &*loaded.key))
+    }
+}
+
 /// Loads Secrets for one view.
 pub(crate) struct Keyring<'b> {
     before: &'b Keys,

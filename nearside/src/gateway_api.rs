@@ -3,21 +3,26 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use l7lb::{Insight, Question};
+use l7lb::{GatewaySummary, Insight, Question};
+use serde_json::{Value, json};
 
-use crate::gateways::Board;
+use crate::gateways::{Board, PutAside};
 
 /// Headers of one question.
 const HEADERS_MAX: usize = 64;
 
 /// The routes.
 pub(crate) fn router(board: Arc<Board>) -> Router {
-    Router::new().route("/v1/routes/explain", get(explain)).with_state(board)
+    Router::new()
+        .route("/v1/gateways", get(all))
+        .route("/v1/gateways/{site}", get(one))
+        .route("/v1/routes/explain", get(explain))
+        .with_state(board)
 }
 
 /// What a question came with.
@@ -46,6 +51,25 @@ impl Asked {
             }
         }
         Ok(asked)
+    }
+}
+
+async fn all(State(board): State<Arc<Board>>) -> Response {
+    let gateways: Vec<GatewaySummary> = board.all().iter().map(Insight::summary).collect();
+    let put_aside = board.put_aside();
+    let put_aside = put_aside.iter().map(|PutAside { kind, object, generation, message }| {
+        json!({"kind": kind, "object": object, "generation": generation, "message": message})
+    });
+    let put_aside: Vec<Value> = put_aside.collect();
+    let refused = board.refused();
+    Json(json!({"gateways": gateways, "put_aside": put_aside, "refused": refused.as_deref()}))
+        .into_response()
+}
+
+async fn one(State(board): State<Arc<Board>>, UrlPath(site): UrlPath<String>) -> Response {
+    match choose(&board.all(), Some(&site)) {
+        Ok(gateway) => Json(gateway.dump()).into_response(),
+        Err((status, error)) => refuse(status, &error),
     }
 }
 
@@ -93,5 +117,5 @@ fn choose<'g>(
 }
 
 fn refuse(status: StatusCode, error: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": error }))).into_response()
+    (status, Json(json!({ "error": error }))).into_response()
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use l7lb::{
     AccessLog, Addressing, ExposeSite, Gateway, Inherited, Insight, Limits, Locality, TicketSecrets,
 };
@@ -24,14 +24,56 @@ use crate::front::Front;
 /// How long a start waits for the first checks of endpoints, so that the first answer knows them.
 const FIRST_CHECK_DEADLINE: Duration = Duration::from_millis(800);
 
-/// Handles on the running gateways, for the admin listener.
+/// What the admin listener shows of gateways and their documents.
 #[derive(Debug, Default)]
-pub(crate) struct Board(ArcSwap<Vec<Insight>>);
+pub(crate) struct Board {
+    gateways: ArcSwap<Vec<Insight>>,
+    put_aside: ArcSwap<Vec<PutAside>>,
+    refused: ArcSwapOption<String>,
+}
+
+/// An object of the API server that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PutAside {
+    /// Its kind.
+    pub(crate) kind: &'static str,
+    /// `namespace/name`.
+    pub(crate) object: String,
+    /// The generation that cannot be read.
+    pub(crate) generation: i64,
+    /// Why.
+    pub(crate) message: String,
+}
 
 impl Board {
     /// Those that run now, by site.
     pub(crate) fn all(&self) -> Arc<Vec<Insight>> {
-        self.0.load_full()
+        self.gateways.load_full()
+    }
+
+    /// Objects that cannot be read.
+    pub(crate) fn put_aside(&self) -> Arc<Vec<PutAside>> {
+        self.put_aside.load_full()
+    }
+
+    /// Replaces the objects that cannot be read.
+    pub(crate) fn set_aside(&self, objects: Vec<PutAside>) {
+        self.put_aside.store(Arc::new(objects));
+    }
+
+    /// Why the directory's last edit was refused, when nothing was accepted since.
+    pub(crate) fn refused(&self) -> Option<Arc<String>> {
+        self.refused.load_full()
+    }
+
+    /// An edit of the directory was refused.
+    pub(crate) fn refuse(&self, why: String) {
+        self.refused.store(Some(Arc::new(why)));
+    }
+
+    /// An edit of the directory was read.
+    pub(crate) fn accept(&self) {
+        self.refused.store(None);
     }
 }
 
@@ -144,7 +186,7 @@ impl Gateways {
     /// Puts on the board who runs now.
     fn show(&self) {
         let all = self.running.values().map(|(_, gateway)| gateway.insight());
-        self.board.0.store(Arc::new(all.collect()));
+        self.board.gateways.store(Arc::new(all.collect()));
     }
 
     /// Gives every gateway new documents.

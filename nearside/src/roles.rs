@@ -88,7 +88,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let stop = lifecycle::stop_signal();
     tokio::pin!(stop);
     tokio::select! {
-        () = until_complete(&mut sources, &readiness) => {}
+        () = until_complete(&mut sources, &readiness, &board) => {}
         () = &mut stop => return Ok(Outcome::Yes),
     }
     let (before, inherited) = handover::inherit(args.handover.as_deref(), passed).await?;
@@ -147,13 +147,14 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
 fn say_statuses(gateways: &Gateways, sources: &Sources) {
     if sources.has_cluster() {
         sources.want_statuses(gateways.statuses());
+        gateways.board().set_aside(sources.put_aside());
     }
 }
 
 /// Serves what has changed.
 async fn follow(changed: Source, sources: &mut Sources, gateways: &Gateways) {
     if changed == Source::Directory {
-        if !sources.read_again().await {
+        if !sources.read_again(&gateways.board()).await {
             return;
         }
         tracing::info!("the documents were edited; the edit is live");
@@ -212,12 +213,16 @@ impl AdminPort {
 
 /// Waits until everything is known: a gateway that answers 404 because it has not read its routes
 /// yet is worse than one that does not answer.
-async fn until_complete(sources: &mut Sources, readiness: &watch::Sender<Readiness>) {
+async fn until_complete(
+    sources: &mut Sources,
+    readiness: &watch::Sender<Readiness>,
+    board: &Board,
+) {
     while let Some(missing) = sources.missing() {
         tracing::debug!("waiting: {missing}");
         readiness.send_replace(Readiness::Waiting(missing));
         if sources.changed().await == Source::Directory {
-            sources.read_again().await;
+            sources.read_again(board).await;
         }
     }
 }
@@ -266,6 +271,7 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
         Some((documents, fingerprint)) => (Some(documents.policy), fingerprint),
         None => (None, Fingerprint::default()),
     };
+    let board = Arc::<Board>::default();
     let metrics = admin::install_metrics()?;
     let listener = admin::bind(args.admin.admin).await?;
     if !args.courier.ip().is_loopback() {
@@ -296,7 +302,7 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
     let admin = admin::serve(
         listener,
         api,
-        Shown { metrics, dns: None, httpdns: None, gateways: Arc::default() },
+        Shown { metrics, dns: None, httpdns: None, gateways: Arc::clone(&board) },
     );
     let nodes = server::router(controller.courier(), token);
     let nodes = tokio::spawn(async move { axum::serve(courier, nodes).await });
@@ -311,7 +317,9 @@ pub(crate) async fn controller(args: ControllerArgs) -> anyhow::Result<Outcome> 
             () = watch.changed() => {}
             () = reload.asked() => {}
         }
-        let Some(documents) = edited(&args.directory, &mut fingerprint).await else { continue };
+        let Some(documents) = edited(&args.directory, &mut fingerprint, &board).await else {
+            continue;
+        };
         directory::warn_of(&documents.warnings);
         match controller.apply(documents.policy, None).await {
             Ok(_) => tracing::info!("the documents were edited; the edit is live"),

@@ -18,7 +18,7 @@ use crate::admin::{self, Shown};
 use crate::cli::{DnsListen, DnsSpread, RunArgs};
 use crate::directory::{self, Fingerprint, Watch};
 use crate::front::Front;
-use crate::gateways::Gateways;
+use crate::gateways::{Board, Gateways};
 use crate::httpdns::Gatewayed;
 use crate::{Outcome, geo, httpdns, lifecycle, resolvers};
 
@@ -176,7 +176,9 @@ impl Live {
     }
 
     async fn take_edit(&mut self, controller: &Controller) {
-        let Some(documents) = edited(&self.path, &mut self.fingerprint).await else { return };
+        let board = self.gateways.board();
+        let read = edited(&self.path, &mut self.fingerprint, &board).await;
+        let Some(documents) = read else { return };
         let Documents { policy, gateway, warnings } = documents;
         directory::warn_of(&warnings);
         if let Err(refused) = controller.apply(policy.clone(), None).await {
@@ -192,8 +194,13 @@ impl Live {
     }
 }
 
-/// The directory's documents when they changed and are in order; a refusal is logged once.
-pub(crate) async fn edited(path: &Path, seen: &mut Fingerprint) -> Option<Documents> {
+/// The directory's documents when they changed and are in order; a refusal is logged once, and
+/// shown until an edit is accepted.
+pub(crate) async fn edited(
+    path: &Path,
+    seen: &mut Fingerprint,
+    board: &Board,
+) -> Option<Documents> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || directory::read(&path)).await.ok()?;
     let read = match read {
@@ -206,7 +213,15 @@ pub(crate) async fn edited(path: &Path, seen: &mut Fingerprint) -> Option<Docume
     if std::mem::replace(seen, read.fingerprint) == read.fingerprint {
         return None;
     }
-    read.documents
-        .map_err(|refused| tracing::error!("the edit is refused, nothing changed:\n{refused}"))
-        .ok()
+    match read.documents {
+        Ok(documents) => {
+            board.accept();
+            Some(documents)
+        }
+        Err(refused) => {
+            tracing::error!("the edit is refused, nothing changed:\n{refused}");
+            board.refuse(refused.to_string());
+            None
+        }
+    }
 }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use self::overlay::{Twice, overlay};
 use crate::cli::LbArgs;
 use crate::directory::{self, Fingerprint, Watch};
+use crate::gateways::{Board, PutAside};
 use crate::run::edited;
 
 /// Which of the two changed.
@@ -125,6 +126,18 @@ impl Sources {
         objects
     }
 
+    /// What cannot be read of the API server's objects.
+    pub(crate) fn put_aside(&self) -> Vec<PutAside> {
+        let all = self.cluster.iter().flat_map(|cluster| cluster.quarantined.iter());
+        let one = |Quarantined { kind, object, generation, message, .. }: &Quarantined| PutAside {
+            kind: kind.name(),
+            object: object.to_string(),
+            generation: *generation,
+            message: message.clone(),
+        };
+        all.map(one).collect()
+    }
+
     /// Says what the statuses of the API server's objects should be.
     pub(crate) fn want_statuses(&self, statuses: Vec<l7lb::StatusUpdate>) {
         let Some(cluster) = &self.cluster else { return };
@@ -157,11 +170,10 @@ impl Sources {
     }
 
     /// Reads the directory again; whether it says something new.
-    pub(crate) async fn read_again(&mut self) -> bool {
+    pub(crate) async fn read_again(&mut self, board: &Board) -> bool {
         let Some(directory) = &mut self.directory else { return false };
-        let Some(documents) = edited(&directory.path, &mut directory.fingerprint).await else {
-            return false;
-        };
+        let read = edited(&directory.path, &mut directory.fingerprint, board).await;
+        let Some(documents) = read else { return false };
         directory::warn_of(&documents.warnings);
         self.take(documents);
         true

@@ -44,6 +44,18 @@ impl RouteTable {
         }
         all
     }
+
+    /// Everything in a table, in the order of hostnames and paths.
+    pub(crate) fn entries(&self, table: TableId) -> Vec<Considered> {
+        let Some(table) = self.tables.get(table.0 as usize) else { return Vec::new() };
+        let exact = table.exact.iter().map(|(name, routes)| (HostKey::Exact(name), routes));
+        let suffix = table.suffix.iter().map(|(name, routes)| (HostKey::Suffix(name, 1), routes));
+        let hosts = exact.chain(suffix).chain([(HostKey::Any, &table.any)]);
+        let filed = hosts.flat_map(|(host, routes)| routes.filed(host));
+        let mut all: Vec<Considered> = filed.map(|one| Considered::new(one, None)).collect();
+        all.sort_by(|a, b| (&a.host, &a.path, a.rule).cmp(&(&b.host, &b.path, b.rule)));
+        all
+    }
 }
 
 impl HostRoutes {

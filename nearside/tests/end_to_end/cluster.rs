@@ -230,6 +230,18 @@ async fn objects_of_an_api_server_are_served_and_outlive_it() {
     cluster.put(&route("web.test", "green"));
     cluster.until(cluster.http, ("web.test", "/"), (200, "green")).await;
 
+    // What cannot be read is put aside, shown, and gone when it is mended.
+    let gateways = ("localhost", "/v1/gateways");
+    let mut broken = route("aside.test", "green");
+    broken["metadata"]["name"] = json!("aside");
+    let mended = broken.clone();
+    broken["spec"]["rules"] = json!([{"filters": [{"type": "RequestRedirect"}]}]);
+    cluster.put(&broken);
+    let aside = "\"put_aside\":[{\"generation\":1,\"kind\":\"HTTPRoute\"";
+    cluster.until(cluster.admin, gateways, (200, aside)).await;
+    cluster.put(&mended);
+    cluster.until(cluster.admin, gateways, (200, "\"put_aside\":[]")).await;
+
     let made = rcgen::generate_simple_self_signed(vec!["web.test".to_owned()]).expect("made");
     std::fs::write(cluster.path("ca.pem"), made.cert.pem()).expect("written");
     let texts = json!({"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()});

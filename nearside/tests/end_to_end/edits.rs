@@ -43,6 +43,11 @@ fn an_edit_is_live_and_a_bad_one_changes_nothing() {
     );
     assert!(said.contains("help: did you mean `drain`?"), "{said}");
 
+    let status = world.command("status");
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(said.contains("refused, what was served before stays:\n"), "{said}");
+    assert!(said.contains("sites.yaml:10:3: error: unknown field `drian`"), "{said}");
+
     world.edit("sites.yaml", "  drian: false\n", "");
     world.ask_until(
         "hello.edge.example",
@@ -50,6 +55,12 @@ fn an_edit_is_live_and_a_bad_one_changes_nothing() {
         [127, 0, 1, 1],
         Duration::from_secs(10),
     );
+    let status = world.command("status");
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(!said.contains("refused, "), "{said}");
+    let of_gateways = said.lines().rfind(|line| line.starts_with("gd-ct-1 "));
+    let columns: Vec<&str> = of_gateways.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(columns.get(..6), Some(&["gd-ct-1", "2", "3", "3", "1/1", "0"][..]), "{said}");
 }
 
 #[test]

@@ -60,4 +60,16 @@ fn a_running_gateway_and_its_documents_explain_alike() {
          \"http://$NEARSIDE_ADMIN/v1/routes/explain?request=http://a/&site=gd-ct-1\"",
     );
     assert_eq!(rebound, "421");
+
+    let dump = world.shell("curl -s http://$NEARSIDE_ADMIN/v1/gateways/gd-ct-1");
+    for part in [
+        "\"place\":\"shared http\",\"address\":\"127.0.1.1:8080\"",
+        "{\"host\":\"hello.edge.example\",\"path\":\"/\",\"rule\":\"ingress/default/hello#0\"}",
+        "\"backends\":[\"default/hello:80*1\"]",
+        &format!("\"address\":\"{origin}\",\"state\":\"healthy\""),
+    ] {
+        assert!(dump.contains(part), "`{part}` is not in {dump}");
+    }
+    let none = world.shell("curl -s http://$NEARSIDE_ADMIN/v1/gateways/nowhere");
+    assert!(none.contains("no gateway of site `nowhere` here"), "{none}");
 }
