@@ -63,7 +63,10 @@ pub(crate) fn apply(
     let mine = managers.iter().position(is_mine);
     let before = mine.map(|at| managers.remove(at).paths).unwrap_or_default();
     managers.retain(|manager| !manager.paths.is_empty());
-    for path in before.difference(&wanted) {
+    // What an item is found by goes after what is in it.
+    let mut gone: Vec<&Path> = before.difference(&wanted).collect();
+    gone.sort_by_key(|path| path.is_key());
+    for path in gone {
         let shared = managers.iter().any(|manager| manager.paths.iter().any(|p| p.overlaps(path)));
         let above_mine = wanted.iter().any(|leaf| claims(leaf, path));
         if !shared && !above_mine {

@@ -43,9 +43,8 @@ impl fmt::Display for Path {
             match step {
                 Step::Field(name) => write!(f, ".{name}")?,
                 Step::Item(keys) => {
-                    let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
                     let keys: Vec<String> =
-                        keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                        keys_of(keys).iter().map(|(key, value)| format!("{key}={value}")).collect();
                     write!(f, "[{}]", keys.join(","))?;
                 }
             }
@@ -68,7 +67,16 @@ impl Path {
         })
     }
 
-    /// Takes the leaf out, and what is empty above it then.
+    /// Whether it leads to a key of a list's item.
+    pub(crate) fn is_key(&self) -> bool {
+        match self.0.as_slice() {
+            [.., Step::Item(keys), Step::Field(name)] => keys_of(keys).contains_key(name),
+            _ => false,
+        }
+    }
+
+    /// Takes the leaf out, and what is empty above it then. An item's keys go with its last other
+    /// field.
     pub(crate) fn remove(&self, object: &mut Value) {
         remove(&self.0, object);
     }
@@ -89,8 +97,15 @@ fn remove(steps: &[Step], at: &mut Value) {
         }
         (Step::Item(keys), Value::Array(items)) => {
             let Some(at) = items.iter().position(|item| has_keys(item, keys)) else { return };
-            remove(below, &mut items[at]);
-            if below.is_empty() || is_empty(&items[at]) {
+            let names = keys_of(keys);
+            let is_key = matches!(below, [Step::Field(name)] if names.contains_key(name));
+            if !is_key {
+                remove(below, &mut items[at]);
+            }
+            let fields = items[at].as_object();
+            let is_bare =
+                fields.is_none_or(|fields| fields.keys().all(|name| names.contains_key(name)));
+            if below.is_empty() || is_key && is_bare {
                 items.remove(at);
             }
         }
@@ -103,8 +118,11 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn has_keys(item: &Value, keys: &str) -> bool {
-    let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
-    keys.iter().all(|(key, value)| item.get(key) == Some(value))
+    keys_of(keys).iter().all(|(key, value)| item.get(key) == Some(value))
+}
+
+fn keys_of(keys: &str) -> Map<String, Value> {
+    serde_json::from_str(keys).unwrap_or_default()
 }
 
 /// The keys of an item in a list of this schema; `None` for an atomic list. Built-in kinds have no

@@ -63,6 +63,30 @@ fn items_of_a_keyed_list_have_owners_of_their_own() {
 }
 
 #[test]
+fn an_item_that_is_left_out_leaves_nothing_behind() {
+    // The key is in the middle of the item's fields, and some of them are deeper than it.
+    let schema = json!({"properties": {"listeners": {
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+    }}});
+    let listener = |name: &str| json!({"attached": 1, "name": name, "of": {"kind": "x"}, "z": []});
+    let applier = Applier { manager: "a", subresource: "", conflicts: Conflicts::Refuse };
+    let (mut live, mut managers) = (Value::Null, Vec::new());
+    for names in [&["one", "two"][..], &["two"], &["two", "three"]] {
+        let applied =
+            json!({"listeners": names.iter().map(|name| listener(name)).collect::<Vec<_>>()});
+        apply(&schema, &mut live, &mut managers, (&applied, applier)).expect("applied");
+        assert_eq!(live, applied);
+    }
+    // What another manager has in an item keeps the item and its key.
+    let other = Applier { manager: "b", ..applier };
+    let more = json!({"listeners": [{"name": "three", "more": true}]});
+    apply(&schema, &mut live, &mut managers, (&more, other)).expect("applied");
+    let applied = json!({"listeners": [listener("two")]});
+    apply(&schema, &mut live, &mut managers, (&applied, applier)).expect("applied");
+    assert_eq!(live, json!({"listeners": [listener("two"), {"name": "three", "more": true}]}));
+}
+
+#[test]
 fn a_plain_write_takes_what_it_changes() {
     let mut world = World::default();
     world.apply("a", &json!({"data": {"x": "1", "y": "1"}}), Conflicts::Refuse).expect("applied");
