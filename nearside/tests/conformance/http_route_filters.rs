@@ -1,0 +1,250 @@
+//! HTTPRoutes that change requests and answers on the way.
+
+use std::time::Instant;
+
+use super::client::ask;
+use super::http_route::attach;
+use super::stage::{HTTP, Stage};
+
+/// Attaches one route of rows `path filters`; all lead to `infra-v1`.
+fn filtered(stage: &Stage, rows: &[(&str, &str)]) {
+    let rules = rows.iter().map(|(path, filters)| {
+        format!("\n  - {{matches: [{{path: {{value: {path}}}}}], filters: [{filters}], backendRefs: [{{name: infra-v1, port: 8080}}]}}")
+    });
+    attach(stage, "filtered", "same", &format!("\n  rules:{}", rules.collect::<String>()));
+}
+
+/// As [`filtered`], for redirects, which have no backend.
+fn redirected(stage: &Stage, rows: &[(&str, &str)]) {
+    let rules = rows.iter().map(|(path, redirect)| {
+        format!("\n  - {{matches: [{{path: {{value: {path}}}}}], filters: [{{type: RequestRedirect, requestRedirect: {{{redirect}}}}}]}}")
+    });
+    attach(stage, "redirected", "same", &format!("\n  rules:{}", rules.collect::<String>()));
+}
+
+#[test]
+fn http_route_request_header_modifier() {
+    let stage = Stage::new("request-headers");
+    filtered(
+        &stage,
+        &[
+            (
+                "/set",
+                "{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Set, value: new}]}}",
+            ),
+            (
+                "/add",
+                "{type: RequestHeaderModifier, requestHeaderModifier: {add: [{name: X-Add, value: more}]}}",
+            ),
+            (
+                "/remove",
+                "{type: RequestHeaderModifier, requestHeaderModifier: {remove: [X-Remove]}}",
+            ),
+            (
+                "/all",
+                "{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Set, value: new}], add: [{name: X-Add, value: more}], remove: [X-Remove]}}",
+            ),
+        ],
+    );
+    let to = stage.address("same", HTTP);
+    for (request, expected) in [
+        ("a.test/set Some:else", [Some("new"), None, None]),
+        ("a.test/set x-set:old", [Some("new"), None, None]),
+        ("a.test/add", [None, Some("more"), None]),
+        ("a.test/add X-Add:some", [None, Some("some,more"), None]),
+        ("a.test/remove X-Remove:gone", [None, None, None]),
+        ("a.test/all X-Set:old X-Add:some X-Remove:gone", [Some("new"), Some("some,more"), None]),
+    ] {
+        Stage::until(to, request, |reply| {
+            let seen = ["x-set", "x-add", "x-remove"].map(|name| reply.seen(name));
+            let fits = seen.each_ref().map(Option::as_deref) == expected && reply.code == 200;
+            if fits { Ok(()) } else { Err(format!("{seen:?} instead of {expected:?}")) }
+        });
+    }
+}
+
+#[test]
+fn http_route_response_header_modifier() {
+    let stage = Stage::new("response-headers");
+    filtered(
+        &stage,
+        &[(
+            "/all",
+            "{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: X-Set, value: new}], add: [{name: X-Add, value: more}], remove: [X-Remove]}}",
+        )],
+    );
+    let to = stage.address("same", HTTP);
+    for request in ["a.test/all", "a.test/all?headers=x-set:old,x-remove:gone"] {
+        Stage::until(to, request, |reply| {
+            let seen = ["x-set", "x-add", "x-remove"].map(|name| reply.header(name));
+            if seen == [Some("new"), Some("more"), None] {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
+        });
+    }
+}
+
+#[test]
+fn http_route_redirects() {
+    let stage = Stage::new("redirects");
+    redirected(
+        &stage,
+        &[
+            ("/host", "hostname: example.org"),
+            ("/host-301", "hostname: example.org, statusCode: 301"),
+            ("/host-303", "hostname: example.org, statusCode: 303"),
+            ("/host-307", "hostname: example.org, statusCode: 307"),
+            ("/host-308", "hostname: example.org, statusCode: 308"),
+            ("/scheme", "scheme: https"),
+            ("/port", "port: 8083"),
+            ("/both", "scheme: https, port: 8443, hostname: example.org"),
+            ("/prefix", "path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}"),
+            ("/full", "path: {type: ReplaceFullPath, replaceFullPath: /whole}"),
+            (
+                "/everything",
+                "scheme: https, hostname: example.org, path: {type: ReplacePrefixMatch, replacePrefixMatch: /}, statusCode: 301",
+            ),
+        ],
+    );
+    stage.answers(
+        "same",
+        &[
+            ("a.test:8080/host", "302 http://example.org:8080/host"),
+            ("a.test:8080/host-301", "301 http://example.org:8080/host-301"),
+            ("a.test:8080/host-303", "303 http://example.org:8080/host-303"),
+            ("a.test:8080/host-307", "307 http://example.org:8080/host-307"),
+            ("a.test:8080/host-308", "308 http://example.org:8080/host-308"),
+            ("a.test/scheme", "302 https://a.test/scheme"),
+            ("a.test:8080/port", "302 http://a.test:8083/port"),
+            ("a.test/both", "302 https://example.org:8443/both"),
+            ("a.test:8080/prefix/lemon", "302 http://a.test:8080/new/lemon"),
+            ("a.test:8080/full/lemon", "302 http://a.test:8080/whole"),
+            ("a.test/everything/lemon", "301 https://example.org/lemon"),
+        ],
+    );
+}
+
+#[test]
+fn http_route_rewrites() {
+    let stage = Stage::new("rewrites");
+    filtered(
+        &stage,
+        &[
+            (
+                "/prefix/one",
+                "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /one}}}",
+            ),
+            (
+                "/strip",
+                "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}",
+            ),
+            (
+                "/full/one",
+                "{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /one}}}",
+            ),
+            ("/host", "{type: URLRewrite, urlRewrite: {hostname: one.example.org}}"),
+        ],
+    );
+    let to = stage.address("same", HTTP);
+    for (request, host, path) in [
+        ("a.test/prefix/one/two", "a.test", "/one/two"),
+        ("a.test/strip/one", "a.test", "/one"),
+        ("a.test/strip", "a.test", "/"),
+        ("a.test/full/one/two", "a.test", "/one"),
+        ("a.test/host/x", "one.example.org", "/host/x"),
+    ] {
+        Stage::until(to, request, |reply| {
+            let fits = reply.asked["host"] == host && reply.asked["path"] == path;
+            if fits { Ok(()) } else { Err(reply.asked.to_string()) }
+        });
+    }
+}
+
+#[test]
+fn http_route_timeouts() {
+    let stage = Stage::new("timeouts");
+    attach(
+        &stage,
+        "timeouts",
+        "same",
+        "
+  rules:
+  - {matches: [{path: {value: /request}}], timeouts: {request: 500ms}, backendRefs: [{name: infra-v1, port: 8080}]}
+  - {matches: [{path: {value: /backend}}], timeouts: {backendRequest: 500ms}, backendRefs: [{name: infra-v1, port: 8080}]}
+  - {matches: [{path: {value: /off}}], timeouts: {request: 0s}, backendRefs: [{name: infra-v1, port: 8080}]}",
+    );
+    stage.answers(
+        "same",
+        &[
+            ("a.test/request", "200 infra-v1"),
+            ("a.test/request?delay_ms=1500", "504"),
+            ("a.test/backend", "200 infra-v1"),
+            ("a.test/backend?delay_ms=1500", "504"),
+            ("a.test/off?delay_ms=700", "200 infra-v1"),
+        ],
+    );
+    let start = Instant::now();
+    assert!(ask(stage.address("same", HTTP), "a.test/request?delay_ms=5000").is_ok());
+    assert!(start.elapsed().as_millis() < 4000, "it does not wait for the backend");
+}
+
+#[test]
+fn http_route_backend_request_header_modifier() {
+    let stage = Stage::new("backend-headers");
+    attach(
+        &stage,
+        "backend",
+        "same",
+        "
+  rules:
+  - backendRefs:
+    - name: infra-v1
+      port: 8080
+      filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Backend, value: of-its-own}]}}]",
+    );
+    let to = stage.address("same", HTTP);
+    Stage::until(to, "a.test/ X-Backend:other", |reply| {
+        let seen = reply.seen("x-backend");
+        if seen.as_deref() == Some("of-its-own") { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+}
+
+#[test]
+fn http_route_cors() {
+    let stage = Stage::new("cors");
+    filtered(
+        &stage,
+        &[(
+            "/cors",
+            "{type: CORS, cors: {allowOrigins: ['https://www.foo.test'], allowMethods: [GET, OPTIONS], allowHeaders: [x-one], exposeHeaders: [x-two], allowCredentials: true, maxAge: 3600}}",
+        )],
+    );
+    let to = stage.address("same", HTTP);
+    let preflight = "OPTIONS a.test/cors Origin:https://www.foo.test Access-Control-Request-Method:GET Access-Control-Request-Headers:x-one";
+    let reply = Stage::until(to, preflight, |reply| {
+        let origin = reply.header("access-control-allow-origin");
+        if origin == Some("https://www.foo.test") { Ok(()) } else { Err(format!("{reply:?}")) }
+    });
+    assert!(matches!(reply.code, 200 | 204), "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
+    assert_eq!(reply.header("access-control-max-age"), Some("3600"));
+    assert!(reply.header("access-control-allow-methods").is_some_and(|list| list.contains("GET")));
+    assert!(
+        reply.header("access-control-allow-headers").is_some_and(|list| list.contains("x-one"))
+    );
+    let stranger = preflight.replace("foo", "bar");
+    Stage::until(to, &stranger, |reply| match reply.header("access-control-allow-origin") {
+        None => Ok(()),
+        Some(origin) => Err(origin.to_owned()),
+    });
+    Stage::until(to, "a.test/cors Origin:https://www.foo.test", |reply| {
+        let exposed = reply.header("access-control-expose-headers");
+        if exposed == Some("x-two") && reply.code == 200 {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    });
+}

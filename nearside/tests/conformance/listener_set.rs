@@ -1,0 +1,203 @@
+//! ListenerSets: listeners that others add to a Gateway.
+
+use super::gateway::{certificate, grant};
+use super::stage::Stage;
+
+/// A Gateway `host` with a listener `own`; `allowed` says whose ListenerSets it takes.
+fn gateway(stage: &Stage, allowed: &str) {
+    stage.apply(&format!(
+        "
+kind: Gateway
+name: host
+in: INFRA
+spec:
+  {allowed}
+  listeners: [{{name: own, port: 8080, protocol: HTTP, hostname: own.test, allowedRoutes: {{namespaces: {{from: All}}}}}}]
+"
+    ));
+}
+
+/// A ListenerSet for it, whose listeners are `name hostname`.
+fn set(stage: &Stage, (name, namespace): (&str, &str), listeners: &[(&str, &str)]) {
+    let listeners = listeners.iter().map(|(name, host)| {
+        format!("{{name: {name}, port: 8080, protocol: HTTP, hostname: {host}, allowedRoutes: {{namespaces: {{from: All}}}}}}")
+    });
+    let listeners = listeners.collect::<Vec<_>>().join(", ");
+    stage.apply(&format!(
+        "
+kind: ListenerSet
+name: {name}
+in: {namespace}
+spec: {{parentRef: {{name: host, namespace: INFRA}}, listeners: [{listeners}]}}
+"
+    ));
+}
+
+/// A route to `backend` for parents as in YAML.
+fn route(stage: &Stage, name: &str, parents: &str, backend: &str) {
+    stage.apply(&format!(
+        "
+kind: HTTPRoute
+name: {name}
+in: INFRA
+spec: {{parentRefs: [{parents}], rules: [{{backendRefs: [{{name: {backend}, port: 8080}}]}}]}}
+"
+    ));
+}
+
+const GOOD: &str = "Accepted=True/Accepted Programmed=True/Programmed";
+const REFUSED: &str = "Accepted=False/NotAllowed Programmed=False/NotAllowed";
+
+#[test]
+fn listener_set_default_not_allowed_and_allowed_namespace_none() {
+    for (name, allowed) in
+        [("set-default", ""), ("set-none", "allowedListeners: {namespaces: {from: None}}")]
+    {
+        let stage = Stage::new(name);
+        gateway(&stage, allowed);
+        set(&stage, ("more", "INFRA"), &[("one", "one.test")]);
+        route(&stage, "any", "{name: host}", "infra-v1");
+        stage.conditions("ListenerSet", "more", REFUSED);
+        stage.answers("host", &[("own.test/", "200 infra-v1"), ("one.test/", "404")]);
+        let gateway = stage.object("Gateway", "INFRA", "host");
+        assert_eq!(gateway["status"]["attachedListenerSets"].as_u64().unwrap_or_default(), 0);
+    }
+}
+
+#[test]
+fn listener_set_allowed_namespace_same_and_selector() {
+    for (name, allowed, good, bad) in [
+        ("set-same", "{from: Same}", "INFRA", "APP"),
+        (
+            "set-selector",
+            "{from: Selector, selector: {matchLabels: {part: backend}}}",
+            "APP",
+            "INFRA",
+        ),
+    ] {
+        let stage = Stage::new(name);
+        gateway(&stage, &format!("allowedListeners: {{namespaces: {allowed}}}"));
+        set(&stage, ("good", good), &[("one", "one.test")]);
+        set(&stage, ("bad", bad), &[("two", "two.test")]);
+        stage.conditions("ListenerSet", &format!("{good}/good"), GOOD);
+        stage.conditions("ListenerSet", &format!("{bad}/bad"), REFUSED);
+        let gateway = stage.object("Gateway", "INFRA", "host");
+        assert_eq!(gateway["status"]["attachedListenerSets"], 1);
+    }
+}
+
+#[test]
+fn listener_set_http_routing() {
+    let stage = Stage::new("set-routing");
+    gateway(&stage, "allowedListeners: {namespaces: {from: Same}}");
+    set(&stage, ("more", "INFRA"), &[("one", "one.test"), ("two", "two.test")]);
+    route(&stage, "of-the-gateway", "{name: host}", "infra-v1");
+    route(&stage, "of-the-set", "{kind: ListenerSet, name: more, sectionName: one}", "infra-v2");
+    stage.conditions("ListenerSet", "more", GOOD);
+    let row = "kinds=GRPCRoute+HTTPRoute Accepted=True/Accepted Programmed=True/Programmed";
+    let rows = [format!("one attached=1 {row}"), format!("two attached=0 {row}")];
+    stage.listeners("ListenerSet", "more", &[&rows[0], &rows[1]]);
+    stage.parents("HTTPRoute", "of-the-set", &["more Accepted=True/Accepted ResolvedRefs=True"]);
+    stage.answers(
+        "host",
+        &[("own.test/", "200 infra-v1"), ("one.test/", "200 infra-v2"), ("two.test/", "404")],
+    );
+    stage.listeners("Gateway", "host", &["own attached=1"]);
+}
+
+#[test]
+fn listener_set_hostname_conflict() {
+    let stage = Stage::new("set-hostnames");
+    gateway(&stage, "allowedListeners: {namespaces: {from: Same}}");
+    set(
+        &stage,
+        ("first", "INFRA"),
+        &[("free", "free.test"), ("clash", "own.test"), ("shared", "shared.test")],
+    );
+    stage.conditions("ListenerSet", "first", "Accepted=True Programmed=True/Programmed");
+    set(&stage, ("second", "INFRA"), &[("clash", "own.test")]);
+    set(&stage, ("third", "INFRA"), &[("free", "third.test"), ("clash", "shared.test")]);
+    let lost = "clash Accepted=False Programmed=False Conflicted=True/HostnameConflict";
+    let won = "Accepted=True/Accepted Programmed=True/Programmed Conflicted=False";
+    stage.listeners("Gateway", "host", &[&format!("own {won}")]);
+    stage.listeners(
+        "ListenerSet",
+        "first",
+        &[&format!("free {won}"), lost, &format!("shared {won}")],
+    );
+    let none = "Accepted=False/ListenersNotValid Programmed=False/ListenersNotValid";
+    stage.conditions("ListenerSet", "second", none);
+    stage.listeners("ListenerSet", "second", &[lost]);
+    stage.conditions("ListenerSet", "third", "Accepted=True Programmed=True/Programmed");
+    stage.listeners("ListenerSet", "third", &[&format!("free {won}"), lost]);
+}
+
+#[test]
+fn listener_set_protocol_conflict() {
+    let stage = Stage::new("set-protocols");
+    gateway(&stage, "allowedListeners: {namespaces: {from: Same}}");
+    stage.apply(
+        "
+kind: ListenerSet
+name: more
+in: INFRA
+spec: {parentRef: {name: host}, listeners: [{name: clash, port: 8080, protocol: TCP}, {name: free, port: 8080, protocol: HTTP, hostname: free.test}]}
+",
+    );
+    stage.listeners(
+        "ListenerSet",
+        "more",
+        &[
+            "clash Accepted=False Programmed=False Conflicted=True/ProtocolConflict",
+            "free Accepted=True Programmed=True",
+        ],
+    );
+    stage.conditions("ListenerSet", "more", "Accepted=True Programmed=True/Programmed");
+}
+
+#[test]
+fn listener_set_reference_grant() {
+    let stage = Stage::new("set-grant");
+    gateway(&stage, "allowedListeners: {namespaces: {from: Same}}");
+    certificate(&stage, "cert", "WEB", &["one.test"]);
+    stage.apply(
+        "
+kind: ListenerSet
+name: more
+in: INFRA
+spec: {parentRef: {name: host}, listeners: [{name: one, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: cert, namespace: WEB}]}}]}
+",
+    );
+    stage.listeners("ListenerSet", "more", &["one ResolvedRefs=False/RefNotPermitted"]);
+    // A grant for Gateways is none for ListenerSets.
+    let to = "{group: '', kind: Secret, name: cert}";
+    grant(&stage, "WEB", "{group: gateway.networking.k8s.io, kind: Gateway, namespace: INFRA}", to);
+    stage.listeners("ListenerSet", "more", &["one ResolvedRefs=False/RefNotPermitted"]);
+    grant(
+        &stage,
+        "WEB",
+        "{group: gateway.networking.k8s.io, kind: ListenerSet, namespace: INFRA}",
+        to,
+    );
+    stage.listeners(
+        "ListenerSet",
+        "more",
+        &["one Accepted=True Programmed=True ResolvedRefs=True/ResolvedRefs"],
+    );
+}
+
+#[test]
+fn listener_set_statuses_of_routes_are_of_their_parents() {
+    let stage = Stage::new("set-parents");
+    gateway(&stage, "allowedListeners: {namespaces: {from: Same}}");
+    set(&stage, ("more", "INFRA"), &[("one", "one.test")]);
+    route(&stage, "both", "{name: host}, {kind: ListenerSet, name: more}", "infra-v1");
+    let good = "Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs";
+    stage.parents("HTTPRoute", "both", &[&format!("host {good}"), &format!("more {good}")]);
+    stage.answers("host", &[("own.test/", "200 infra-v1"), ("one.test/", "200 infra-v1")]);
+    // A section of the set is none of the Gateway.
+    route(&stage, "lost", "{name: host, sectionName: one}", "infra-v1");
+    stage.parents("HTTPRoute", "lost", &["host Accepted=False/NoMatchingParent"]);
+    stage.delete("ListenerSet", "INFRA", "more");
+    stage.answers("host", &[("one.test/", "404"), ("own.test/", "200 infra-v1")]);
+}
