@@ -9,8 +9,8 @@ use std::io;
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::oneshot;
 
-/// How much nicer such a thread is: about a tenth of a core that others keep busy (sched(7)).
-const NICE: i32 = 10;
+/// How much nicer such a thread is: about a quarter of a core that others keep busy (sched(7)).
+const NICE: i32 = 5;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]

@@ -19,10 +19,10 @@ pub enum Spread {
     Cpu,
 }
 
-/// How much nicer work is that clients do not wait for. At 10 a thread gets a tenth of a CPU that
+/// How much nicer work is that clients do not wait for. At 5 a thread gets a quarter of a CPU that
 /// answers keep busy, enough to end, and an answer that is due interrupts it (sched(7): each step is
 /// a factor of 1.25).
-const BACKGROUND_NICE: i32 = 10;
+const BACKGROUND_NICE: i32 = 5;
 
 /// Makes the calling thread yield to those that answer. What the system refuses is not needed.
 pub(crate) fn yield_to_answers() {
