@@ -95,7 +95,8 @@ fn serve(stream: impl Read + Write, backend: &str) {
         );
         let out = reader.get_mut();
         let sent = out.write_all(format!("{head}{body}").as_bytes()).and_then(|()| out.flush());
-        if sent.is_err() {
+        let is_last = asked["headers"]["connection"][0] == "close";
+        if is_last || sent.is_err() {
             return;
         }
     }
