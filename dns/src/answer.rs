@@ -133,12 +133,11 @@ pub(crate) fn handle_at(
     let query = &query;
     let mut walk = Walk { view, query, client, place, response, verdict, chain, dnames, reason };
     walk.run();
-    let Walk { response, verdict, reason, .. } = walk;
     Some(Handled {
-        octets: response.finish(edns, &us, verdict),
-        rcode: verdict.rcode,
-        truncated: verdict.truncated,
-        reason,
+        octets: walk.response.finish(edns, &us, walk.verdict),
+        rcode: walk.verdict.rcode,
+        truncated: walk.verdict.truncated,
+        reason: walk.reason,
         with_subnet: edns.is_some_and(|edns| edns.subnet.is_some()),
     })
 }

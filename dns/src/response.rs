@@ -298,7 +298,7 @@ impl<'o> Response<'o> {
     /// Writes the OPT record and the header. Gives the message's length.
     #[inline]
     pub(crate) fn finish(
-        mut self,
+        &mut self,
         edns: Option<&Edns<'_>>,
         us: &Identity<'_>,
         verdict: Verdict,
@@ -338,20 +338,24 @@ impl<'o> Response<'o> {
         // RFC 6891, section 6.1.3: the upper eight bits of the response code, the version, flags.
         let high = (verdict.rcode >> 4).to_be_bytes()[1];
         let flags = if edns.dnssec_ok { 0x80 } else { 0 };
-        let [type_high, type_low] = TYPE_OPT.to_be_bytes();
         let [size_high, size_low] = us.udp_octets_max.to_be_bytes();
-        self.put(&[0, type_high, type_low, size_high, size_low, high, 0, flags, 0, 0, 0])?;
-        if let Some(subnet) = &edns.subnet {
-            let sent = subnet.sent();
-            let length = u16::try_from(SUBNET_HEAD_OCTETS + sent.len()).map_err(|_| Full)?;
-            let [len_high, len_low] = length.to_be_bytes();
-            let [code_high, code_low] = edns::OPTION_SUBNET.to_be_bytes();
-            let [family_high, family_low] = subnet.family.to_be_bytes();
-            let (source_len, scope_len) = (subnet.source_len, verdict.scope_len);
-            let head = [code_high, code_low, len_high, len_low];
-            let [a, b, c, d] = head;
-            self.put(&[a, b, c, d, family_high, family_low, source_len, scope_len])?;
-            self.put_padded(subnet.padded(), sent.len())?;
+        let [type_high, type_low] = TYPE_OPT.to_be_bytes();
+        let fixed = [0, type_high, type_low, size_high, size_low, high, 0, flags, 0, 0, 0];
+        match &edns.subnet {
+            None => self.put(&fixed)?,
+            Some(subnet) => {
+                let sent = subnet.sent().len();
+                let length = u16::try_from(SUBNET_HEAD_OCTETS + sent).map_err(|_| Full)?;
+                let mut head = [0; OPT_OCTETS + OPTION_HEAD_OCTETS + SUBNET_HEAD_OCTETS];
+                head[..OPT_OCTETS].copy_from_slice(&fixed);
+                let (_, option) = head.split_at_mut(OPT_OCTETS);
+                option[..2].copy_from_slice(&edns::OPTION_SUBNET.to_be_bytes());
+                option[2..4].copy_from_slice(&length.to_be_bytes());
+                option[4..6].copy_from_slice(&subnet.family.to_be_bytes());
+                option[6..].copy_from_slice(&[subnet.source_len, verdict.scope_len]);
+                self.put(&head)?;
+                self.put_padded(subnet.padded(), sent)?;
+            }
         }
         if !us.extras.is_empty() {
             self.put(us.extras)?;

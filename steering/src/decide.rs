@@ -8,27 +8,22 @@
 //!   who sent more bits is served from it;
 //! - a source of no bits asks for no tailoring, and its scope is 0.
 
-use std::net::IpAddr;
+mod found;
+mod state;
 
-use model::observe::{Client, Readiness, Verdict};
-use model::service::{Fallback, GlobalService, ServiceId};
+use model::observe::Client;
 use model::site::SiteId;
 use serde::{Deserialize, Serialize};
 
-use crate::cut::key_v6;
-use crate::map::{LEAF_SITES_MAX, Leaf, LeafId, Reach, ServiceMap};
-use crate::runs::{Key, Run, RunTable, last_of};
+use crate::map::{LEAF_SITES_MAX, Leaf, Reach, ServiceMap};
 use crate::share::{self, Block};
-use crate::snapshot::Health;
+
+pub(crate) use found::{Found, find};
+pub use state::ServiceState;
+use state::{FAILING, WhenAllOut, is_fit};
 
 #[cfg(test)]
 mod tests;
-
-/// Runs of a source prefix that are counted one by one; a prefix of more is sampled at so many
-/// places, evenly: a bound on the work that a short prefix can ask of us.
-const SOURCE_RUNS_MAX: usize = 256;
-/// Distinct leaves that are told apart while counting; further ones are left out.
-const SOURCE_LEAVES_MAX: usize = 64;
 
 /// Which step settled a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,6 +92,21 @@ impl Decision {
         Self { sites, len: 0, scope_len, reason, failing: false, uplinks, block }
     }
 
+    /// One site, by its flags.
+    #[inline]
+    fn one((site, uplink): (SiteId, u8), flags: u8, reason: Reason) -> Self {
+        let (mut sites, mut uplinks) = ([SiteId::default(); LEAF_SITES_MAX], [0; LEAF_SITES_MAX]);
+        (sites[0], uplinks[0]) = (site, uplink);
+        let failing = flags & FAILING != 0;
+        Self { sites, len: 1, scope_len: 0, reason, failing, uplinks, block: Block::new(0, 0) }
+    }
+
+    /// For these clients.
+    #[inline]
+    fn over(self, scope_len: u8, block: Block) -> Self {
+        Self { scope_len, block, ..self }
+    }
+
     /// The chosen sites with their uplinks.
     pub fn chosen_with_uplinks(&self) -> impl Iterator<Item = (SiteId, u8)> {
         self.chosen().iter().copied().zip(self.uplinks)
@@ -123,132 +133,49 @@ impl Decision {
     }
 }
 
-/// An order: never answered.
-const DRAINED: u8 = 1;
-/// Has what the service needs.
-const READY: u8 = 2;
-/// The verdict is down.
-const DOWN: u8 = 4;
-/// The last probe missed.
-const FAILING: u8 = 8;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum WhenAllOut {
-    #[default]
-    All,
-    None,
-    Sites,
-}
-
-/// A service's orders and guesses folded to one byte a site; built with the view.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServiceState {
-    flags: Vec<u8>,
-    sites_max: u8,
-    when_all_out: WhenAllOut,
-    /// Too few of the pool are up for verdicts to be believed.
-    is_panic: bool,
-    /// Some site of the pool is usable.
-    is_any_usable: bool,
-}
-
 impl ServiceState {
-    /// Folds health for one service.
-    pub fn new(id: ServiceId, service: &GlobalService, health: &Health) -> Self {
-        let (fallback, when_all_out): (&[SiteId], _) = match &service.fallback {
-            Fallback::AnswerAll => (&[], WhenAllOut::All),
-            Fallback::AnswerNone => (&[], WhenAllOut::None),
-            Fallback::AnswerSites(sites) => (sites, WhenAllOut::Sites),
-        };
-        let covered = service.pool.iter().chain(fallback).map(|site| usize::from(site.0) + 1).max();
-        let flags = (0..covered.unwrap_or(0))
-            .map(|at| flags_of(id, SiteId(u16::try_from(at).unwrap_or(u16::MAX)), health))
-            .collect();
-        let sites_max = service.answers.sites_max.max(1);
-        let mut state =
-            Self { flags, sites_max, when_all_out, is_panic: false, is_any_usable: false };
-        let staying = service.pool.iter().filter(|&&site| !state.is_drained(site));
-        let up = staying.clone().filter(|&&site| state.is_up(site)).count();
-        let percent_max = usize::from(service.panic_below_percent) * staying.count();
-        state.is_panic = up * 100 < percent_max;
-        state.is_any_usable = service.pool.iter().any(|&site| state.is_usable(site));
-        state
-    }
-
-    /// How many sites it covers.
-    pub fn len(&self) -> usize {
-        self.flags.len()
-    }
-
-    /// Whether it covers none.
-    pub fn is_empty(&self) -> bool {
-        self.flags.is_empty()
-    }
-
-    /// Whether too few of the pool are up, so that verdicts are ignored.
-    pub fn is_panic(&self) -> bool {
-        self.is_panic
-    }
-
-    /// A site out of the covered is one nobody said anything of: ready and up.
-    fn flags(&self, site: SiteId) -> u8 {
-        self.flags.get(usize::from(site.0)).copied().unwrap_or(READY)
-    }
-
-    fn is_drained(&self, site: SiteId) -> bool {
-        self.flags(site) & DRAINED != 0
-    }
-
-    fn is_ready(&self, site: SiteId) -> bool {
-        self.flags(site) & READY != 0
-    }
-
-    fn is_up(&self, site: SiteId) -> bool {
-        self.flags(site) & DOWN == 0
-    }
-
-    fn is_failing(&self, site: SiteId) -> bool {
-        self.flags(site) & (FAILING | DOWN) != 0
-    }
-
     /// The answer to most clients of most services, which the long way would come to as well: one
-    /// site is wanted, nobody shares, nothing is ignored, and the best site is fit.
+    /// site is wanted, nothing is shifted or ignored, and a site of the leaf is fit.
+    #[inline]
     fn best(&self, found: &Found<'_>) -> Option<Decision> {
-        let &Found { leaf, scope_len, run: block, .. } = found;
-        let &site = leaf.sites.first().filter(|_| self.sites_max == 1 && !leaf.is_split())?;
-        let flags = self.flags(site);
-        if self.is_panic || flags & (DRAINED | READY | DOWN) != READY {
+        let leaf = found.leaf;
+        if self.sites_max != 1 || self.is_panic {
             return None;
         }
-        let mut sites = [SiteId::default(); LEAF_SITES_MAX];
-        sites[0] = site;
-        let mut uplinks = [0; LEAF_SITES_MAX];
-        uplinks[0] = leaf.uplinks.first().copied().unwrap_or(0);
-        let failing = flags & FAILING != 0;
-        let reason = Reason::Best;
-        Some(Decision { sites, len: 1, scope_len, reason, failing, uplinks, block })
-    }
-
-    /// Neither ordered out nor guessed to be out.
-    fn is_usable(&self, site: SiteId) -> bool {
+        let &site = leaf.sites.first()?;
         let flags = self.flags(site);
-        let wanted = if self.is_panic { flags & !DOWN } else { flags };
-        wanted & (DRAINED | READY | DOWN) == READY
+        if leaf.is_split() || !is_fit(flags) {
+            return self.next_best(found);
+        }
+        let uplink = leaf.uplinks.first().copied().unwrap_or(0);
+        Some(Decision::one((site, uplink), flags, Reason::Best).over(found.scope_len, found.run))
     }
-}
 
-fn flags_of(id: ServiceId, site: SiteId, health: &Health) -> u8 {
-    let drained = if health.is_drained(site) { DRAINED } else { 0 };
-    let ready = match health.readiness(id, site) {
-        Readiness::Ready => READY,
-        Readiness::NeverReported | Readiness::NotReady => 0,
-    };
-    let verdict = match health.verdict(id, site) {
-        Verdict::Unknown | Verdict::Up => 0,
-        Verdict::Failing => FAILING,
-        Verdict::Down => DOWN,
-    };
-    drained | ready | verdict
+    /// The same where clients share the leaf's sites, or the first of them is not fit.
+    #[inline(never)]
+    fn next_best(&self, found: &Found<'_>) -> Option<Decision> {
+        let leaf = found.leaf;
+        if leaf.shift.is_some() {
+            return None;
+        }
+        let (at, reason) = if leaf.shared > 1 {
+            (share::first(leaf, found.block), Reason::Share)
+        } else {
+            let at = leaf.sites.iter().position(|&site| is_fit(self.flags(site)))?;
+            // To the drained nobody was sent; behind a site that is out others fail over.
+            let is_first = leaf.sites[..at].iter().all(|&before| self.is_drained(before));
+            (at, if is_first { Reason::Best } else { Reason::Failover })
+        };
+        let &site = leaf.sites.get(at)?;
+        let flags = self.flags(site);
+        if !is_fit(flags) {
+            return None;
+        }
+        let uplink = leaf.uplinks.get(at).copied().unwrap_or(0);
+        // Clients that nothing splits are one run, however many blocks of it there are.
+        let block = if leaf.is_split() { found.block } else { found.run };
+        Some(Decision::one((site, uplink), flags, reason).over(found.scope_len, block))
+    }
 }
 
 /// Decides for one client. No allocation, no lock.
@@ -270,130 +197,6 @@ fn with_uplinks(mut decision: Decision, leaf: &Leaf) -> Decision {
         }
     }
     decision
-}
-
-/// A client's leaf, and for whom the answer holds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Found<'m> {
-    pub(crate) leaf: &'m Leaf,
-    pub(crate) scope_len: u8,
-    /// The block that shares and shifts go by.
-    pub(crate) block: Block,
-    /// The run, for spreading what no leaf foresaw.
-    run: Block,
-    /// Whether the source prefix lies in several runs.
-    pub(crate) is_mixed: bool,
-    /// Whether the resolver's own table knew it.
-    pub(crate) is_resolver: bool,
-}
-
-impl<'m> Found<'m> {
-    /// A leaf that was made for one client, and holds for nobody else.
-    pub(crate) fn at_place(leaf: &'m Leaf, block: Block, run: Block, scope_len: u8) -> Self {
-        Self { leaf, scope_len, block, run, is_mixed: false, is_resolver: false }
-    }
-}
-
-/// Looks a client up.
-pub(crate) fn find(map: &ServiceMap, client: Client) -> Option<Found<'_>> {
-    let source_len = client.source_len.map(u32::from);
-    let ip = if source_len.is_none() { client.ip.to_canonical() } else { client.ip };
-    match ip {
-        IpAddr::V4(ip) => {
-            let tables = (&map.v4, &map.resolver_v4);
-            find_in(map, tables, (ip.to_bits(), source_len), |leaf| leaf.block_v4_len)
-        }
-        IpAddr::V6(ip) => {
-            let tables = (&map.v6, &map.resolver_v6);
-            find_in(map, tables, (key_v6(ip), source_len), |leaf| leaf.block_v6_len)
-        }
-    }
-}
-
-fn find_in<'m, K: Key>(
-    map: &'m ServiceMap,
-    (clients, resolvers): (&RunTable<K>, &RunTable<K>),
-    (x, source_len): (K, Option<u32>),
-    block_len: impl Fn(&Leaf) -> u8,
-) -> Option<Found<'m>> {
-    let named = if source_len.is_none() { resolvers.find(x) } else { None };
-    let named = named.filter(|run| run.leaf != LeafId::ELSEWHERE);
-    let run = named.or_else(|| clients.find(x))?;
-    let run_len = run.block_len(x).min(K::TRUTH_LEN);
-    let is_mixed = source_len.is_some_and(|source_len| source_len < u32::from(run_len));
-    let leaf = match source_len.filter(|_| is_mixed) {
-        Some(source_len) => majority(clients, x, source_len),
-        None => run.leaf,
-    };
-    let leaf = map.leaves.get(leaf.0 as usize)?;
-    let block_len = if leaf.is_split() { block_len(leaf) } else { 0 };
-    let scope_len = match source_len {
-        Some(0) => 0,
-        _ if is_mixed => K::TRUTH_LEN,
-        _ => run_len.max(block_len).min(K::TRUTH_LEN),
-    };
-    let top = |x: K| x.into() << (64 - K::BITS);
-    Some(Found {
-        leaf,
-        scope_len,
-        block: Block::new(top(x), block_len),
-        run: Block::new(top(run.first), 64),
-        is_mixed,
-        is_resolver: named.is_some(),
-    })
-}
-
-/// The leaf of most addresses of a prefix, the lower one of two that tie.
-fn majority<K: Key>(table: &RunTable<K>, x: K, source_len: u32) -> LeafId {
-    let size_less_one = last_of(K::BITS).checked_shr(source_len).unwrap_or(0);
-    let first = x.into() & !size_less_one;
-    let last = first | size_less_one;
-    let mut votes = Votes::default();
-    let runs = table.between(K::from_u64(first), K::from_u64(last));
-    if runs.len() <= SOURCE_RUNS_MAX {
-        for Run { leaf, first: from, last: to } in runs {
-            votes.add(leaf, to.into().min(last) - from.into().max(first) + 1);
-        }
-    } else {
-        let step = size_less_one / SOURCE_RUNS_MAX as u64 + 1;
-        for sample in 0..SOURCE_RUNS_MAX as u64 {
-            let at = (first + sample * step + step / 2).min(last);
-            if let Some(run) = table.find(K::from_u64(at)) {
-                votes.add(run.leaf, 1);
-            }
-        }
-    }
-    votes.winner()
-}
-
-/// A count of leaves that needs no heap.
-struct Votes {
-    counts: [(LeafId, u64); SOURCE_LEAVES_MAX],
-    len: usize,
-}
-
-impl Default for Votes {
-    fn default() -> Self {
-        Self { counts: [(LeafId::ELSEWHERE, 0); SOURCE_LEAVES_MAX], len: 0 }
-    }
-}
-
-impl Votes {
-    fn add(&mut self, leaf: LeafId, weight: u64) {
-        let known = self.counts[..self.len].iter_mut().find(|(known, _)| *known == leaf);
-        if let Some((_, count)) = known {
-            *count = count.saturating_add(weight);
-        } else if let Some(free) = self.counts.get_mut(self.len) {
-            *free = (leaf, weight);
-            self.len += 1;
-        }
-    }
-
-    fn winner(&self) -> LeafId {
-        let most = self.counts.iter().map(|&(_, count)| count).max().unwrap_or(0);
-        let first = self.counts.iter().find(|&&(_, count)| count == most);
-        first.map_or(LeafId::ELSEWHERE, |&(leaf, _)| leaf)
-    }
 }
 
 /// A leaf's sites as one block of clients sees them: the shift's site, the sharing ones in the

@@ -48,10 +48,6 @@ impl Block {
         let draw = mix(mix(self.0) ^ SHIFT_SALT ^ u64::from(seed)) >> 32;
         draw * SHARE_BP_MAX < u64::from(share_bp) << 32
     }
-
-    fn draw(self, seed: u32) -> u64 {
-        mix(mix(self.0) ^ (u64::from(seed) << 32 | u64::from(seed)))
-    }
 }
 
 /// The seed of a site: FNV-1a of its name, so that it holds while ids move.
@@ -64,11 +60,11 @@ pub(crate) fn seed(name: &str) -> u32 {
 /// The order in which this block sees the sharing sites, as places in the leaf.
 pub(crate) fn order(leaf: &Leaf, block: Block) -> [u8; LEAF_SITES_MAX] {
     let mut order = [0, 1, 2, 3];
-    let shared = usize::from(leaf.shared).min(leaf.weights.len()).min(LEAF_SITES_MAX);
     let mut tickets = [Ticket::default(); LEAF_SITES_MAX];
-    for (at, ticket) in tickets.iter_mut().enumerate().take(shared) {
-        let draw = block.draw(leaf.seeds.get(at).copied().unwrap_or(0));
-        *ticket = Ticket { draw, distance: neg_log2(draw), weight: u64::from(leaf.weights[at]) };
+    let mut shared = 0;
+    for (place, ticket) in tickets.iter_mut().zip(drawn(leaf, block)) {
+        *place = ticket;
+        shared += 1;
     }
     // Four at most: inserting beats a general sort. Ties keep the leaf's order.
     for end in 1..shared {
@@ -80,6 +76,27 @@ pub(crate) fn order(leaf: &Leaf, block: Block) -> [u8; LEAF_SITES_MAX] {
         }
     }
     order
+}
+
+/// The first of [`order`], which is all that most answers want.
+pub(crate) fn first(leaf: &Leaf, block: Block) -> usize {
+    let mut best = (0, Ticket::default());
+    for (at, ticket) in drawn(leaf, block).enumerate() {
+        if at == 0 || ticket.cmp(&best.1).is_lt() {
+            best = (at, ticket);
+        }
+    }
+    best.0
+}
+
+/// What each sharing site draws for a block, in the leaf's order.
+fn drawn(leaf: &Leaf, block: Block) -> impl Iterator<Item = Ticket> {
+    let hash = mix(block.0);
+    let shared = leaf.weights.iter().zip(&leaf.seeds).take(usize::from(leaf.shared));
+    shared.take(LEAF_SITES_MAX).map(move |(&weight, &seed)| {
+        let draw = mix(hash ^ (u64::from(seed) << 32 | u64::from(seed)));
+        Ticket { draw, distance: neg_log2(draw), weight: u64::from(weight) }
+    })
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -16,6 +16,7 @@ use steering::ServiceMap;
 use steering::decide::{Decision, decide};
 use steering::map::LEAF_SITES_MAX;
 use steering::presence::Window;
+use steering::whereabouts::Whereabouts;
 
 use super::flattened::Put;
 use super::{CHAIN_MAX, Outcome, Walk};
@@ -217,25 +218,44 @@ impl<'v> Walk<'v, '_, '_> {
     /// Decides for this client, and notes why and for whom.
     #[inline]
     fn decide(&mut self, id: ServiceId, service: &ServiceView, map: &ServiceMap) -> Decision {
-        let subnet = self.query.edns.as_ref().and_then(|edns| edns.subnet);
-        let hidden = Client { ip: self.client.ip().to_canonical(), source_len: None };
-        let client = subnet
-            .and_then(|subnet| {
-                Some(Client { ip: subnet.ip()?, source_len: Some(subnet.source_len) })
-            })
-            .unwrap_or(hidden);
-        let by_place = self
-            .place
-            .and_then(|place| self.view.locator().decide(id, &service.state, place, client.ip));
-        let decision = by_place.unwrap_or_else(|| decide(map, &service.state, client));
+        let client = self.asking();
+        let decision = match self.place {
+            None => decide(map, &service.state, client),
+            Some(place) => self.decide_at((id, service), (place, client), map),
+        };
         self.reason = Some(decision.reason);
-        self.verdict.extended =
-            self.verdict.extended.or_else(|| ExtendedError::of(decision.reason));
+        if self.verdict.extended.is_none() {
+            self.verdict.extended = ExtendedError::of(decision.reason);
+        }
         if client.source_len.is_some() {
             // An answer of several decisions holds for those for whom all of them do.
             self.verdict.scope_len = self.verdict.scope_len.max(decision.scope_len);
         }
         decision
+    }
+
+    /// For whom the answer is: the client's subnet, or the resolver where there is none.
+    #[inline]
+    fn asking(&self) -> Client {
+        if let Some(edns) = &self.query.edns
+            && let Some(subnet) = &edns.subnet
+            && let Some(ip) = subnet.ip()
+        {
+            return Client { ip, source_len: Some(subnet.source_len) };
+        }
+        Client { ip: self.client.ip().to_canonical(), source_len: None }
+    }
+
+    /// Decides for a place, by the address where nothing is known of it.
+    #[inline(never)]
+    fn decide_at(
+        &self,
+        (id, service): (ServiceId, &ServiceView),
+        (place, client): (&Whereabouts, Client),
+        map: &ServiceMap,
+    ) -> Decision {
+        let by_place = self.view.locator().decide(id, &service.state, place, client.ip);
+        by_place.unwrap_or_else(|| decide(map, &service.state, client))
     }
 }
 

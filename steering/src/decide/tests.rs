@@ -113,3 +113,44 @@ fn a_drain_is_never_broken() {
     world.health.drained = vec![true; 3];
     assert_eq!(world.answer(ecs("14.1.2.0/24")), "fenced/0 ");
 }
+
+/// Every state of four sites, every way to list or share them: the short way and the long one agree.
+#[test]
+fn the_short_way_comes_to_what_the_long_one_does() {
+    use super::state::{DOWN, DRAINED, FAILING, READY};
+    use super::{Found, ServiceState, choose};
+    use crate::map::{Leaf, Reach};
+    use crate::share::{Block, seed};
+
+    let kinds = [READY, READY | FAILING, READY | DOWN, 0, DRAINED | READY];
+    let reach = Reach { pool: (0..4).map(SiteId).collect(), fallback: Vec::new() };
+    let (mut short, mut shared) = (0, 0);
+    for listed in 1..=4_u8 {
+        for sharing in [0, 2, 3, 4].into_iter().filter(|&sharing| sharing <= listed) {
+            let leaf = Leaf {
+                sites: (0..u16::from(listed)).map(SiteId).collect(),
+                shared: sharing,
+                weights: (0..u32::from(sharing)).map(|at| 50 + at).collect(),
+                seeds: (0..sharing).map(|at| seed(&at.to_string())).collect(),
+                takes_turns: listed == 3,
+                uplinks: (0..listed).collect(),
+                ..Leaf::default()
+            };
+            for number in 0..625_u32 {
+                let flags =
+                    (0..4).map(|at| kinds[number as usize / kinds.len().pow(at) % kinds.len()]);
+                let mut state = ServiceState::of_flags(flags.collect());
+                state.is_any_usable = reach.pool.iter().any(|&site| state.is_usable(site));
+                let run = Block::new(7 << 56, 64);
+                let block = Block::new(u64::from(number) << 40, 24);
+                let found = Found::at_place(&leaf, block, run, 20);
+                let Some(decision) = state.best(&found) else { continue };
+                assert_eq!(decision, choose(&found, &reach, &state), "{leaf:?} {state:?}");
+                short += 1;
+                shared += u32::from(sharing > 0);
+            }
+        }
+    }
+    // Most states need no long way.
+    assert!(short > 3_000 && shared > 1_500, "{short} {shared}");
+}

@@ -24,7 +24,9 @@ fn block(number: u32) -> Block {
 }
 
 fn first(leaf: &Leaf, number: u32) -> u8 {
-    order(leaf, block(number))[0]
+    let first = order(leaf, block(number))[0];
+    assert_eq!(super::first(leaf, block(number)), usize::from(first));
+    first
 }
 
 #[test]
