@@ -23,6 +23,7 @@ use crate::breaker::Millis;
 use crate::head::{Fault, HeadLimits, HeadScan, split_absolute};
 use crate::host;
 use crate::insight::Insight;
+use crate::redirect_port::{Arrival, known_port};
 use crate::route::{Considered, Found, RequestParts, Scheme};
 use crate::socket::{Place, Plan, StreamPlan, TlsAction, Wire};
 use crate::view::{GatewayView, Met};
@@ -101,7 +102,7 @@ impl Question {
 
     fn port(&self) -> u16 {
         let given = host::parse(&self.authority).and_then(|host| host.port);
-        given.unwrap_or(if self.scheme == Scheme::Https { 443 } else { 80 })
+        given.unwrap_or_else(|| known_port(self.scheme))
     }
 
     /// Judged as the octets of its head would be.
@@ -288,6 +289,12 @@ impl Asker<'_> {
         shown.take(CANDIDATES_SHOWN_MAX).collect()
     }
 
+    /// The URL is where the connection goes; the operator's own sockets are taken to be there.
+    fn arrival(&self, asked: &Asked) -> Arrival {
+        let (place, scheme) = (self.place, self.question.scheme);
+        Arrival { place, scheme, named: asked.host_port, socket: self.question.port() }
+    }
+
     fn rule(&self, found: Found, asked: &Asked, shown: &mut PlaceShown) {
         let Some(rule) = self.view.routes.rule(found.rule) else { return };
         let ask = rule::Ask {
@@ -295,7 +302,7 @@ impl Asker<'_> {
             asked,
             found,
             now: self.now,
-            scheme: self.question.scheme,
+            arrival: self.arrival(asked),
             client: self.question.client,
         };
         let (rule, answer) = ask.tell(rule);

@@ -32,7 +32,7 @@ pub(crate) struct Kept {
     key_sets: Interned<[u8; 32], KeySet>,
     basic_auths: Interned<[u8; 32], BasicAuth>,
     buckets: Interned<BucketsKey, Buckets>,
-    rule_turns: Interned<Arc<str>, Turns>,
+    choices: Interned<Arc<str>, Turns>,
     /// Of connections and flows without a rule's own.
     pub(crate) turns: Turns,
     groups: AtomicU64,
@@ -110,10 +110,10 @@ impl Kept {
         buckets
     }
 
-    /// The turns of a rule's backends.
-    pub(crate) fn turns_of(&self, rule: &Arc<str>) -> Arc<Turns> {
+    /// The turns of one choice: a rule's backends, by its id, or one of its mirrors.
+    pub(crate) fn turns_of(&self, choice: &Arc<str>) -> Arc<Turns> {
         let make = || Ok::<_, Infallible>(Turns::default());
-        let Ok(turns) = self.rule_turns.find_or(Arc::clone(rule), make);
+        let Ok(turns) = self.choices.find_or(Arc::clone(choice), make);
         turns
     }
 

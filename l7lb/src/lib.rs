@@ -59,6 +59,7 @@ mod proxy;
 mod proxy_protocol;
 mod random;
 mod rate_limit;
+mod redirect_port;
 mod relay;
 mod report;
 mod retry;

@@ -4,12 +4,15 @@
 //! here, and never delays or fails the request. A body longer than [`BODY_OCTETS_MAX`] is not
 //! copied, and neither is one that comes while too many copies are under way.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use model::gateway::Mirror;
 use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
 use crate::rule::{Surroundings, Target};
+use crate::turn::Turns;
 
 /// Octets of a request's body that are copied.
 pub(crate) const BODY_OCTETS_MAX: usize = 256 * 1024;
@@ -17,22 +20,30 @@ pub(crate) const BODY_OCTETS_MAX: usize = 256 * 1024;
 pub(crate) const COPIES_MAX: usize = 128;
 
 /// A mirror of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct MirrorRule {
     /// Index into the view's clusters.
     pub(crate) cluster: u32,
     numerator: u32,
     denominator: u32,
+    /// Its own, so that mirrors of one rule do not always draw together.
+    turns: Arc<Turns>,
 }
 
 impl MirrorRule {
-    /// Compiles a filter; one whose backend does not exist copies nothing.
-    pub(crate) fn compile(mirror: &Mirror, around: &mut Surroundings<'_>) -> Option<Self> {
+    /// Compiles the filter at a place of a rule; one whose backend does not exist copies nothing.
+    pub(crate) fn compile(
+        mirror: &Mirror,
+        (rule, place): (&Arc<str>, usize),
+        around: &mut Surroundings<'_>,
+    ) -> Option<Self> {
         let Mirror { backend, numerator, denominator } = mirror;
         match (around.target)(backend) {
             Target::Cluster(cluster) => {
                 let denominator = (*denominator).max(1);
-                Some(Self { cluster, numerator: (*numerator).min(denominator), denominator })
+                let turns = around.kept.turns_of(&format!("{rule} mirror {place}").into());
+                let numerator = (*numerator).min(denominator);
+                Some(Self { cluster, numerator, denominator, turns })
             }
             Target::Broken | Target::Absent => {
                 let text = format!(
@@ -45,10 +56,11 @@ impl MirrorRule {
         }
     }
 
-    /// Whether this request is copied.
-    pub(crate) fn draws(&self, random: u64) -> bool {
-        // Multiply-shift maps 32 random bits to 0..denominator without a division.
-        ((random >> 32) * u64::from(self.denominator)) >> 32 < u64::from(self.numerator)
+    /// Whether the next request is copied. Turns spread evenly: of any few hundred requests just
+    /// this share is copied, where random draws would miss it by a tenth now and then.
+    pub(crate) fn draws(&self) -> bool {
+        // Multiply-shift maps 32 bits to 0..denominator without a division.
+        ((self.turns.next() >> 32) * u64::from(self.denominator)) >> 32 < u64::from(self.numerator)
     }
 }
 

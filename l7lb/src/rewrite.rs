@@ -15,8 +15,6 @@ pub(crate) struct Location<'a> {
     pub(crate) scheme: Scheme,
     /// The host it asked for, without port.
     pub(crate) host: &'a str,
-    /// The port it named.
-    pub(crate) port: Option<u16>,
     /// The path as routed.
     pub(crate) path: &'a str,
     /// How much of it the match covered.
@@ -103,12 +101,12 @@ fn rooted(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
-/// The `Location` of a redirect. The port follows Gateway API: the filter's, else the well-known
-/// one of a changed scheme, else the client's; well-known ports are not written.
-pub(crate) fn redirect(redirect: &Redirect, at: &Location<'_>) -> String {
+/// The `Location` of a redirect from a listener's port. The port follows Gateway API: the filter's, else the well-known
+/// one of a changed scheme, else the listener's; well-known ports are not written.
+pub(crate) fn redirect(redirect: &Redirect, at: &Location<'_>, listener: Option<u16>) -> String {
     let scheme = redirect.scheme.as_deref().unwrap_or(at.scheme.as_str());
     let host = redirect.hostname.as_deref().unwrap_or(at.host);
-    let kept = if redirect.scheme.is_some() { None } else { at.port };
+    let kept = if redirect.scheme.is_some() { None } else { listener };
     let port = redirect.port.or(kept);
     let known = matches!((scheme, port), ("http", Some(80)) | ("https", Some(443)));
     let mut location = format!("{scheme}://{host}");

@@ -95,6 +95,8 @@ struct ListenerNames {
     exact: HashMap<Box<str>, u32>,
     suffix: HashMap<Box<str>, u32>,
     any: Option<u32>,
+    /// Their ports.
+    ports: Vec<u16>,
 }
 
 /// The listener of rules that come from an Ingress: they are on all of them.
@@ -176,6 +178,12 @@ impl RouteTable {
     /// The table of a place.
     pub(crate) fn table(&self, place: Place) -> Option<TableId> {
         self.places.get(&place).copied()
+    }
+
+    /// The port of the listener that a host belongs to at a place.
+    pub(crate) fn listener_port(&self, place: Place, host: &str) -> Option<u16> {
+        let names = &self.tables.get(self.table(place)?.0 as usize)?.listeners;
+        names.ports.get(names.of(host)? as usize).copied()
     }
 
     /// The ids of all rules, in the order of their indices.

@@ -8,6 +8,7 @@ use super::cluster;
 use super::shown::{Answer, RuleShown};
 use crate::asked::Asked;
 use crate::breaker::Millis;
+use crate::redirect_port::Arrival;
 use crate::rewrite::{self, Location};
 use crate::route::{Found, Scheme};
 use crate::rule::{Action, Branch, Changes, Extras, Rule, Timeouts};
@@ -19,7 +20,7 @@ pub(super) struct Ask<'a> {
     pub(super) asked: &'a Asked,
     pub(super) found: Found,
     pub(super) now: Millis,
-    pub(super) scheme: Scheme,
+    pub(super) arrival: Arrival,
     pub(super) client: Option<IpAddr>,
 }
 
@@ -63,7 +64,7 @@ impl Ask<'_> {
                 let why = "the rule's address lists do not let this client in";
                 return Answer::refused(403, "address-denied", why);
             }
-            if extras.to_https && self.scheme == Scheme::Http {
+            if extras.to_https && self.arrival.scheme == Scheme::Http {
                 return Answer::served(308, "redirect", "to the same address over HTTPS");
             }
             if extras.is_broken {
@@ -73,7 +74,8 @@ impl Ask<'_> {
         }
         match &rule.action {
             Action::Redirect(redirect) => {
-                let why = format!("to {}", rewrite::redirect(redirect, &self.location()));
+                let port = self.arrival.listener_port(self.view, &self.asked.host);
+                let why = format!("to {}", rewrite::redirect(redirect, &self.location(), port));
                 Answer::served(redirect.status, "redirect", why)
             }
             Action::Elsewhere(status, address) => {
@@ -85,9 +87,8 @@ impl Ask<'_> {
 
     fn location(&self) -> Location<'_> {
         Location {
-            scheme: self.scheme,
+            scheme: self.arrival.scheme,
             host: &self.asked.host,
-            port: self.asked.host_port,
             path: &self.asked.path,
             matched_octets: self.found.matched_octets,
             query: self.asked.query.as_deref(),

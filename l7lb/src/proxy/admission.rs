@@ -22,6 +22,7 @@ use crate::jwt::{JwtFault, JwtRule};
 use crate::origin_peer::{self, Origin, PeerTimes};
 use crate::random;
 use crate::rate_limit::Limited;
+use crate::redirect_port::known_port;
 use crate::route::Scheme;
 use crate::rule::Extras;
 
@@ -204,12 +205,14 @@ fn tell_limit(limited: Limited, walk: &mut Walk) {
     ]);
 }
 
-/// The request's own address over HTTPS, at its well-known port.
+/// The request's own address over HTTPS.
 fn https_address(request: &RequestHeader, walk: &Walk) -> String {
     let path = match &walk.absolute {
         Some(absolute) => absolute.clone(),
         None => String::from_utf8_lossy(request.raw_path()).into_owned(),
     };
     let rooted = if path.starts_with('/') { "" } else { "/" };
-    format!("https://{}{rooted}{path}", walk.host)
+    let port = walk.arrival().https_port(&walk.view.ground.https);
+    let port = if port == known_port(Scheme::Https) { String::new() } else { format!(":{port}") };
+    format!("https://{}{port}{rooted}{path}", walk.host)
 }

@@ -18,6 +18,7 @@ impl Proxy {
         let connection = session.digest().and_then(connection_of).ok_or(Reason::Internal)?;
         walk.peer = connection.peer;
         walk.local = connection.local;
+        walk.place = connection.place;
         walk.scheme = connection.scheme;
         let request = session.req_header();
         walk.client = forward::client(walk.peer.ip(), &request.headers, &self.shared.trusted);

@@ -28,7 +28,7 @@ impl Proxy {
         let Some(extras) = walk.rule().and_then(|rule| rule.extras.as_ref()) else { return };
         let to: SmallVec<[u32; 2]> = match (walk.retries, before) {
             (0, _) => {
-                let drawn = extras.mirrors.iter().filter(|mirror| mirror.draws(random::bits()));
+                let drawn = extras.mirrors.iter().filter(|mirror| mirror.draws());
                 drawn.map(|mirror| mirror.cluster).collect()
             }
             (_, Some(copying)) => copying.into_parts().2,

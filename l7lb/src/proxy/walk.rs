@@ -15,10 +15,12 @@ use crate::endpoint::Lease;
 use crate::ledger::InFlight;
 use crate::mirror::Copying;
 use crate::proxy_protocol::Ends;
+use crate::redirect_port::Arrival;
 use crate::rewrite::{self, Location};
 use crate::route::{Found, Scheme};
 use crate::rule::{Action, Branch, Rule, Target};
 use crate::session::Session;
+use crate::socket::Place;
 use crate::trace::TraceId;
 use crate::turn;
 use crate::view::{Cluster, GatewayView};
@@ -35,6 +37,8 @@ pub(crate) struct Walk {
     pub(crate) peer: SocketAddr,
     pub(crate) client: IpAddr,
     pub(crate) local: SocketAddr,
+    /// Where its connection was accepted.
+    pub(crate) place: Place,
     pub(crate) scheme: Scheme,
     /// `Host` or `:authority` as sent.
     pub(crate) authority: String,
@@ -99,6 +103,7 @@ impl Walk {
             peer: SocketAddr::new(nowhere, 0),
             client: nowhere,
             local: SocketAddr::new(nowhere, 0),
+            place: Place::SharedHttp,
             scheme: Scheme::Http,
             authority: String::new(),
             host: String::new(),
@@ -137,6 +142,12 @@ impl Walk {
         Ends { source: self.peer, destination: self.local }
     }
 
+    /// How the request arrived.
+    pub(crate) fn arrival(&self) -> Arrival {
+        let Self { place, scheme, host_port: named, local, .. } = self;
+        Arrival { place: *place, scheme: *scheme, named: *named, socket: local.port() }
+    }
+
     /// The rule, once found.
     pub(crate) fn rule(&self) -> Option<&Rule> {
         self.view.routes.rule(self.found?.rule)
@@ -167,7 +178,10 @@ impl Walk {
     pub(crate) fn redirected(&self) -> Option<(u16, String)> {
         let (rule, location) = self.located()?;
         match &rule.action {
-            Action::Redirect(to) => Some((to.status, rewrite::redirect(to, &location))),
+            Action::Redirect(to) => {
+                let port = self.arrival().listener_port(&self.view, &self.host);
+                Some((to.status, rewrite::redirect(to, &location, port)))
+            }
             Action::Elsewhere(status, address) => Some((*status, address.to_string())),
             Action::Forward(_) => None,
         }
@@ -179,7 +193,6 @@ impl Walk {
         let location = Location {
             scheme: self.scheme,
             host: &self.host,
-            port: self.host_port,
             path: &self.path,
             matched_octets,
             query: self.query.as_deref(),

@@ -3,14 +3,7 @@
 use super::*;
 
 fn at(path: &str, matched_octets: usize) -> Location<'_> {
-    Location {
-        scheme: Scheme::Http,
-        host: "a.example",
-        port: Some(8080),
-        path,
-        matched_octets,
-        query: None,
-    }
+    Location { scheme: Scheme::Http, host: "a.example", path, matched_octets, query: None }
 }
 
 #[test]
@@ -54,12 +47,14 @@ fn redirects_name_only_ports_that_need_it() {
             "http://b.example:8080/p",
         ),
         (
-            Redirect { path: Some(PathRewrite::ReplacePrefix("/q".into())), ..none },
+            Redirect { path: Some(PathRewrite::ReplacePrefix("/q".into())), ..none.clone() },
             "http://a.example:8080/q",
         ),
     ];
+    assert_eq!(redirect(&none, &at("/p", 2), Some(80)), "http://a.example/p");
+    assert_eq!(redirect(&none, &at("/p", 2), None), "http://a.example/p");
     for (document, location) in cases {
-        assert_eq!(redirect(&document, &at("/p", 2)), location, "{document:?}");
+        assert_eq!(redirect(&document, &at("/p", 2), Some(8080)), location, "{document:?}");
     }
 }
 

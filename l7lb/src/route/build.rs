@@ -75,7 +75,7 @@ fn empty_tables(attachment: &Attachment<'_>) -> (HashMap<Place, TableId>, Vec<Ta
                 tables.push(Table::default());
             }
             if let Some(table) = tables.get_mut(id.0 as usize) {
-                table.listeners.add(entry.listener.hostname.as_ref());
+                table.listeners.add(entry.listener.hostname.as_ref(), entry.listener.port);
             }
         }
     }
@@ -164,20 +164,21 @@ impl HostRoutes {
 }
 
 impl ListenerNames {
-    /// Two listeners of the same hostname at one place are one.
-    fn add(&mut self, hostname: Option<&HostPattern>) {
-        let next = u32::try_from(self.exact.len() + self.suffix.len()).unwrap_or(u32::MAX);
-        let next = next.saturating_add(u32::from(self.any.is_some()));
+    /// Two listeners of the same hostname at one place are one, of the first one's port.
+    fn add(&mut self, hostname: Option<&HostPattern>, port: u16) {
+        if self.id(hostname).is_some() {
+            return;
+        }
+        let next = u32::try_from(self.ports.len()).unwrap_or(u32::MAX);
+        self.ports.push(port);
         match hostname {
             Some(HostPattern::Exact(name)) => {
-                self.exact.entry(Box::from(&**name)).or_insert(next);
+                self.exact.insert(Box::from(&**name), next);
             }
             Some(HostPattern::Suffix(name)) => {
-                self.suffix.entry(Box::from(&**name)).or_insert(next);
+                self.suffix.insert(Box::from(&**name), next);
             }
-            None => {
-                self.any.get_or_insert(next);
-            }
+            None => self.any = Some(next),
         }
     }
 

@@ -72,10 +72,10 @@ impl Extras {
             return None;
         }
         let mut extras = Self { to_https, ..Self::default() };
-        for filter in filters {
+        for (place, filter) in filters.iter().enumerate() {
             match filter {
                 HttpFilter::Mirror(mirror) => {
-                    extras.mirrors.extend(MirrorRule::compile(mirror, around));
+                    extras.mirrors.extend(MirrorRule::compile(mirror, (id, place), around));
                 }
                 HttpFilter::Cors(cors) => extras.cors = Some(CorsRule::compile(cors)),
                 _ => {}
