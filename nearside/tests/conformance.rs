@@ -8,11 +8,16 @@
 
 mod conformance {
     mod backend_tls;
+    mod backends;
     mod client;
+    mod client_certificates;
     mod echo;
     mod gateway;
+    mod grpc_route;
+    mod http2;
     mod http_route;
     mod http_route_filters;
+    mod http_route_mirrors;
     mod http_route_status;
     mod listener_set;
     mod object;

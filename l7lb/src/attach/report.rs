@@ -83,6 +83,12 @@ fn gateway_conditions(state: &GatewayState<'_>, own: &[&Entry<'_>]) -> Vec<Condi
             Some((reason, message)) => Condition::no("ResolvedRefs", reason, message.clone()),
         });
     }
+    let gateway = state.gateway;
+    let by_port = gateway.client_validation_by_port.iter().map(|(_, validation)| validation);
+    let mut validations = by_port.chain([&gateway.client_validation]).flatten();
+    if validations.any(|validation| validation.insecure_fallback) {
+        conditions.push(Condition::yes("InsecureFrontendValidationMode", "ConfigurationChanged"));
+    }
     conditions
 }
 

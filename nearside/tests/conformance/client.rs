@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
 
 /// An answer takes at most so long.
@@ -56,6 +56,16 @@ pub(crate) fn ask_tls(
     root: &str,
     request: &str,
 ) -> Result<Reply, String> {
+    ask_tls_as(to, name, (root, None), request)
+}
+
+/// As [`ask_tls`], showing a certificate and its key where one is asked for.
+pub(crate) fn ask_tls_as(
+    to: SocketAddr,
+    name: &str,
+    (root, shown): (&str, Option<(&str, &str)>),
+    request: &str,
+) -> Result<Reply, String> {
     let failed = |error: std::io::Error| format!("{to}: {error}");
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(root.as_bytes()).expect("a certificate");
@@ -64,8 +74,15 @@ pub(crate) fn ask_tls(
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("known versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match shown {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = CertificateDer::from_pem_slice(chain.as_bytes()).expect("a certificate");
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+            config.with_client_auth_cert(vec![chain], key).expect("a pair")
+        }
+    };
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
     let stream = StreamOwned::new(connection, connect(to).map_err(failed)?);

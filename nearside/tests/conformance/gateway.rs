@@ -338,3 +338,37 @@ spec: {{parentRefs: [{{name: isolated, sectionName: {name}}}], rules: [{{matches
         }
     }
 }
+
+/// The suite is told an address that can be had and one that cannot: one of the pool, and one outside.
+#[test]
+fn gateway_static_addresses() {
+    let stage = Stage::new("static");
+    let gateway = |addresses: &str| {
+        stage.apply(&format!(
+            "
+kind: Gateway
+name: static
+in: INFRA
+spec: {{addresses: [{addresses}], listeners: [{{name: http, port: 8080, protocol: HTTP, allowedRoutes: {{kinds: [{{kind: HTTPRoute}}]}}}}]}}
+"
+        ));
+    };
+    let strange = "{type: example.test/strange, value: 'no address'}";
+    let (unusable, usable) = ("{value: 192.0.2.1}", "{value: POOL.77}");
+    gateway(&[strange, unusable, usable].join(", "));
+    stage.conditions("Gateway", "static", "Accepted=False/UnsupportedAddress");
+    gateway(&[unusable, usable].join(", "));
+    stage.conditions(
+        "Gateway",
+        "static",
+        "Accepted=True/Accepted Programmed=False/AddressNotUsable",
+    );
+    gateway(usable);
+    stage.conditions("Gateway", "static", "Accepted=True/Accepted Programmed=True/Programmed");
+    let good = "http attached=0 kinds=HTTPRoute Accepted=True ResolvedRefs=True";
+    stage.listeners("Gateway", "static", &[good]);
+    let status = stage.object("Gateway", "INFRA", "static")["status"]["addresses"].clone();
+    let wanted = json!([{"type": "IPAddress", "value": stage.real("POOL.77")}]);
+    assert_eq!(status, wanted);
+    stage.answers("static", &[("a.test/", "404")]);
+}

@@ -490,3 +490,66 @@ spec: {parentRefs: [{name: ports, port: 8081, sectionName: two}], rules: [{backe
         });
     }
 }
+
+#[test]
+fn http_route_https_listener_detect_misdirected_requests() {
+    let stage = Stage::new("misdirected");
+    let names = ["example.test", "second.test", "*.wild.test", "unknown.test"];
+    let pem = certificate(&stage, "cert", "INFRA", &names);
+    let listener = |name: &str, host: &str| {
+        format!(
+            "\n  - {{name: {name}, port: 8443, protocol: HTTPS{host}, tls: {{certificateRefs: [{{name: cert}}]}}}}"
+        )
+    };
+    let listeners = [
+        listener("any", ""),
+        listener("second", ", hostname: second.test"),
+        listener("wild", ", hostname: '*.wild.test'"),
+        listener("fourth", ", hostname: fourth.wild.test"),
+    ];
+    stage.apply(&format!(
+        "\nkind: Gateway\nname: tls\nin: INFRA\nspec:\n  listeners:{}\n",
+        listeners.concat()
+    ));
+    let wild = "hostnames: [third.wild.test, fifth.wild.test, fourth.wild.test], ";
+    for (name, section, hosts, backend) in [
+        ("one", "", "hostnames: [example.test], ", "infra-v1"),
+        ("two", ", sectionName: second", "", "infra-v2"),
+        ("three", ", sectionName: wild", wild, "infra-v3"),
+        ("four", ", sectionName: fourth", "hostnames: [fourth.wild.test], ", "infra-v1"),
+    ] {
+        stage.apply(&format!(
+            "
+kind: HTTPRoute
+name: {name}
+in: INFRA
+spec: {{{hosts}parentRefs: [{{name: tls{section}}}], rules: [{{matches: [{{path: {{value: /detect}}}}], backendRefs: [{{name: {backend}, port: 8080}}]}}]}}
+"
+        ));
+        stage.parents("HTTPRoute", name, &[&format!("tls {ATTACHED}")]);
+    }
+    let to = stage.address("tls", HTTPS);
+    for (name, host, answer) in [
+        ("example.test", "example.test", "200 infra-v1"),
+        ("example.test", "second.test", "421"),
+        ("example.test", "unknown.test", "404"),
+        ("second.test", "second.test", "200 infra-v2"),
+        ("second.test", "example.test", "421"),
+        ("second.test", "unknown.test", "421"),
+        ("third.wild.test", "third.wild.test", "200 infra-v3"),
+        ("third.wild.test", "fifth.wild.test", "200 infra-v3"),
+        ("third.wild.test", "fourth.wild.test", "421"),
+        ("third.wild.test", "second.test", "421"),
+        ("third.wild.test", "unknown.test", "421"),
+        ("fourth.wild.test", "fourth.wild.test", "200 infra-v1"),
+        ("fourth.wild.test", "fifth.wild.test", "421"),
+        ("unknown.test", "example.test", "200 infra-v1"),
+        ("unknown.test", "unknown.test", "404"),
+    ] {
+        until_consistent(
+            &format!("{name} {host}"),
+            || ask_tls(to, name, &pem, &format!("{host}/detect")),
+            |reply| if reply.brief() == answer { Ok(()) } else { Err(reply.brief()) },
+        );
+    }
+}

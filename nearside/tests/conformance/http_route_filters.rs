@@ -1,10 +1,12 @@
 //! HTTPRoutes that change requests and answers on the way.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::client::ask;
+use super::client::{ask, ask_tls};
+use super::gateway::certificate;
 use super::http_route::attach;
-use super::stage::{HTTP, Stage};
+use super::stage::{HTTP, HTTPS, Stage, until_consistent};
 
 /// Attaches one route of rows `path filters`; all lead to `infra-v1`.
 fn filtered(stage: &Stage, rows: &[(&str, &str)]) {
@@ -247,4 +249,76 @@ fn http_route_cors() {
             Err(format!("{reply:?}"))
         }
     });
+}
+
+/// Listeners on two ports and one in TLS. Clients that name another port, or none, are sent to the
+/// listener's all the same.
+#[test]
+fn http_route_redirect_port_and_scheme() {
+    let stage = Stage::new("redirect-port");
+    let pem = certificate(&stage, "cert", "INFRA", &["example.test"]);
+    stage.apply(
+        "
+kind: Gateway
+name: ports
+in: INFRA
+spec: {listeners: [{name: one, port: 8080, protocol: HTTP}, {name: two, port: 8081, protocol: HTTP}, {name: tls, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}}]}
+",
+    );
+    let rows = [
+        ("/nil-nil", ""),
+        ("/nil-80", ", port: 80"),
+        ("/nil-8080", ", port: 8080"),
+        ("/nil-443", ", port: 443"),
+        ("/https-nil", ", scheme: https"),
+        ("/https-443", ", scheme: https, port: 443"),
+        ("/https-8443", ", scheme: https, port: 8443"),
+        ("/http-nil", ", scheme: http"),
+        ("/http-80", ", scheme: http, port: 80"),
+        ("/http-8080", ", scheme: http, port: 8080"),
+    ];
+    let rules = rows.map(|(path, redirect)| {
+        format!("\n  - {{matches: [{{path: {{value: {path}}}}}], filters: [{{type: RequestRedirect, requestRedirect: {{hostname: example.test{redirect}}}}}]}}")
+    });
+    attach(&stage, "redirect", "ports", &format!("\n  rules:{}", rules.concat()));
+    for (port, rows) in [
+        (8080, &[("/nil-nil", ":8080"), ("/nil-80", ""), ("/nil-8080", ":8080")][..]),
+        (8081, &[("/nil-nil", ":8081"), ("/nil-80", ""), ("/http-nil", "")]),
+    ] {
+        let to = stage.address("ports", port);
+        for (path, written) in rows {
+            for host in ["a.test", "a.test:8080", "a.test:9999"] {
+                leads(to, &format!("{host}{path}"), &format!("http://example.test{written}{path}"));
+            }
+        }
+        for (path, written) in [("/https-nil", ""), ("/https-443", ""), ("/https-8443", ":8443")] {
+            leads(to, &format!("a.test{path}"), &format!("https://example.test{written}{path}"));
+        }
+    }
+    let to = stage.address("ports", HTTPS);
+    for (path, location) in [
+        ("/nil-nil", "https://example.test:8443"),
+        ("/nil-443", "https://example.test"),
+        ("/http-nil", "http://example.test"),
+        ("/http-80", "http://example.test"),
+        ("/http-8080", "http://example.test:8080"),
+    ] {
+        let wanted = format!("302 {location}{path}");
+        until_consistent(
+            path,
+            || ask_tls(to, "example.test", &pem, &format!("example.test{path}")),
+            |reply| if reply.brief() == wanted { Ok(()) } else { Err(reply.brief()) },
+        );
+    }
+}
+
+fn leads(to: SocketAddr, request: &str, location: &str) {
+    let wanted = format!("302 {location}");
+    Stage::until(
+        to,
+        request,
+        |reply| {
+            if reply.brief() == wanted { Ok(()) } else { Err(reply.brief()) }
+        },
+    );
 }

@@ -2,6 +2,7 @@
 
 use super::gateway::{certificate, grant};
 use super::stage::Stage;
+use super::world::eventually;
 
 /// A Gateway `host` with a listener `own`; `allowed` says whose ListenerSets it takes.
 fn gateway(stage: &Stage, allowed: &str) {
@@ -45,6 +46,15 @@ spec: {{parentRefs: [{parents}], rules: [{{backendRefs: [{{name: {backend}, port
     ));
 }
 
+/// Waits until the Gateway `host` says that so many sets are attached.
+fn sets(stage: &Stage, count: u64) {
+    eventually("attachedListenerSets", || {
+        let status = stage.object("Gateway", "INFRA", "host")["status"].clone();
+        let found = status["attachedListenerSets"].as_u64().unwrap_or_default();
+        if found == count { Ok(()) } else { Err(status.to_string()) }
+    });
+}
+
 const GOOD: &str = "Accepted=True/Accepted Programmed=True/Programmed";
 const REFUSED: &str = "Accepted=False/NotAllowed Programmed=False/NotAllowed";
 
@@ -59,8 +69,7 @@ fn listener_set_default_not_allowed_and_allowed_namespace_none() {
         route(&stage, "any", "{name: host}", "infra-v1");
         stage.conditions("ListenerSet", "more", REFUSED);
         stage.answers("host", &[("own.test/", "200 infra-v1"), ("one.test/", "404")]);
-        let gateway = stage.object("Gateway", "INFRA", "host");
-        assert_eq!(gateway["status"]["attachedListenerSets"].as_u64().unwrap_or_default(), 0);
+        sets(&stage, 0);
     }
 }
 
@@ -81,8 +90,7 @@ fn listener_set_allowed_namespace_same_and_selector() {
         set(&stage, ("bad", bad), &[("two", "two.test")]);
         stage.conditions("ListenerSet", &format!("{good}/good"), GOOD);
         stage.conditions("ListenerSet", &format!("{bad}/bad"), REFUSED);
-        let gateway = stage.object("Gateway", "INFRA", "host");
-        assert_eq!(gateway["status"]["attachedListenerSets"], 1);
+        sets(&stage, 1);
     }
 }
 
@@ -200,4 +208,86 @@ fn listener_set_statuses_of_routes_are_of_their_parents() {
     stage.parents("HTTPRoute", "lost", &["host Accepted=False/NoMatchingParent"]);
     stage.delete("ListenerSet", "INFRA", "more");
     stage.answers("host", &[("one.test/", "404"), ("own.test/", "200 infra-v1")]);
+}
+
+#[test]
+fn listener_set_allowed_routes_namespaces() {
+    let stage = Stage::new("set-routes");
+    gateway(&stage, "allowedListeners: {namespaces: {from: All}}");
+    let listener = |name: &str, allowed: &str| {
+        format!(
+            "{{name: {name}, port: 8080, protocol: HTTP, hostname: {name}.test, allowedRoutes: {{namespaces: {{{allowed}}}}}}}"
+        )
+    };
+    let listeners = [
+        listener("all", "from: All"),
+        listener("same", "from: Same"),
+        // The namespace `APP` alone.
+        listener(
+            "some",
+            "from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: APP}}",
+        ),
+    ];
+    stage.apply(&format!(
+        "
+kind: ListenerSet
+name: more
+in: INFRA
+spec: {{parentRef: {{kind: Gateway, group: gateway.networking.k8s.io, name: host, namespace: INFRA}}, listeners: [{}]}}
+---
+kind: ReferenceGrant
+name: routes
+in: INFRA
+spec: {{from: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: APP}}, {{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: WEB}}], to: [{{group: '', kind: Service}}]}}
+",
+        listeners.join(", ")
+    ));
+    for (namespace, backend) in [("INFRA", "infra-v1"), ("APP", "infra-v2"), ("WEB", "infra-v3")] {
+        stage.apply(&format!(
+            "
+kind: HTTPRoute
+name: {backend}
+in: {namespace}
+spec: {{parentRefs: [{{kind: ListenerSet, group: gateway.networking.k8s.io, name: more, namespace: INFRA}}], rules: [{{matches: [{{path: {{value: /{backend}}}}}], backendRefs: [{{name: {backend}, namespace: INFRA, port: 8080}}]}}]}}
+"
+        ));
+        stage.parents(
+            "HTTPRoute",
+            &format!("{namespace}/{backend}").replace("INFRA/", ""),
+            &["more Accepted=True/Accepted ResolvedRefs=True/ResolvedRefs"],
+        );
+    }
+    stage.conditions("Gateway", "host", "Accepted=True");
+    sets(&stage, 1);
+    let row = "kinds=GRPCRoute+HTTPRoute Accepted=True/Accepted Programmed=True/Programmed ResolvedRefs=True";
+    let rows = [("all", 3), ("same", 1), ("some", 1)]
+        .map(|(name, attached)| format!("{name} attached={attached} {row}"));
+    stage.listeners("ListenerSet", "more", &rows.each_ref().map(String::as_str));
+    for (host, served) in [
+        ("all", &["infra-v1", "infra-v2", "infra-v3"][..]),
+        ("same", &["infra-v1"]),
+        ("some", &["infra-v2"]),
+    ] {
+        for backend in ["infra-v1", "infra-v2", "infra-v3"] {
+            let answer =
+                if served.contains(&backend) { format!("200 {backend}") } else { "404".to_owned() };
+            stage.answers("host", &[(&format!("{host}.test/{backend}"), &answer)]);
+        }
+    }
+}
+
+#[test]
+fn listener_set_allowed_routes_supported_kinds() {
+    let stage = Stage::new("set-kinds");
+    gateway(&stage, "allowedListeners: {namespaces: {from: All}}");
+    stage.apply(
+        "
+kind: ListenerSet
+name: more
+in: INFRA
+spec: {parentRef: {name: host}, listeners: [{name: tls-only, port: 8080, protocol: HTTP, hostname: tls.test, allowedRoutes: {namespaces: {from: All}, kinds: [{kind: TLSRoute}]}}]}
+",
+    );
+    stage.conditions("Gateway", "host", "Accepted=True");
+    stage.listeners("ListenerSet", "more", &["tls-only ResolvedRefs=False/InvalidRouteKinds"]);
 }

@@ -92,6 +92,26 @@ endpoints: [{{addresses: [127.0.0.1]}}]
         ));
     }
 
+    /// A Service of `INFRA` whose one port says what is spoken there (`appProtocol`).
+    pub(crate) fn speaking(&self, name: &str, protocol: &str, port: u16) {
+        self.apply(&format!(
+            "
+kind: Service
+name: {name}
+in: INFRA
+spec: {{ports: [{{name: first, protocol: TCP, appProtocol: {protocol}, port: 8080, targetPort: 3000}}]}}
+---
+kind: EndpointSlice
+name: {name}-1
+in: INFRA
+labels: {{kubernetes.io/service-name: {name}}}
+addressType: IPv4
+ports: [{{name: first, appProtocol: {protocol}, port: {port}}}]
+endpoints: [{{addresses: [127.0.0.1]}}]
+"
+        ));
+    }
+
     /// The real name of what a text names.
     pub(crate) fn real(&self, text: &str) -> String {
         let mut text = text.replace("POOL", &self.world.pool);

@@ -355,3 +355,36 @@ fn tls_route_invalid() {
     stage.parents("TLSRoute", "http", &["same Accepted=False/NoMatchingParent"]);
     stage.listeners("Gateway", "same", &["http attached=0"]);
 }
+
+#[test]
+fn udp_route_parent_ref_attach_all_listeners() {
+    let stage = Stage::new("udp-all");
+    backends(&stage);
+    gateway(
+        &stage,
+        "{name: udp-1, port: 9001, protocol: UDP}, {name: udp-2, port: 9002, protocol: UDP}, {name: udp-3, port: 9003, protocol: UDP}",
+    );
+    route(&stage, ("UDPRoute", "all"), "{name: l4}", "{name: udp-1, port: 8080}");
+    stage.parents("UDPRoute", "all", &[&format!("l4 {GOOD}")]);
+    let row = "attached=1 kinds=UDPRoute Accepted=True ResolvedRefs=True";
+    let rows = ["udp-1", "udp-2", "udp-3"].map(|name| format!("{name} {row}"));
+    stage.listeners("Gateway", "l4", &rows.each_ref().map(String::as_str));
+    for port in [9001, 9002, 9003] {
+        reaches(udp, stage.address("l4", port), "udp-1");
+    }
+}
+
+#[test]
+fn udp_route_reference_grant() {
+    let stage = Stage::new("udp-grant");
+    stage.backend("far", "APP", ("UDP", echo::start_udp("far")));
+    gateway(&stage, "{name: udp, port: 9001, protocol: UDP}");
+    let from = "{group: gateway.networking.k8s.io, kind: UDPRoute, namespace: INFRA}";
+    grant(&stage, "APP", from, "{group: '', kind: Service, name: far}");
+    let backend = "{name: far, namespace: APP, port: 8080}";
+    route(&stage, ("UDPRoute", "far"), "{name: l4}", backend);
+    stage.parents("UDPRoute", "far", &[&format!("l4 {GOOD}")]);
+    reaches(udp, stage.address("l4", 9001), "far");
+    stage.delete("ReferenceGrant", "APP", "grant");
+    stage.parents("UDPRoute", "far", &["l4 Accepted=True ResolvedRefs=False/RefNotPermitted"]);
+}

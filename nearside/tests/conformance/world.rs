@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kubesim::{Options, Sim};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// What takes longer on a busy machine has failed.
@@ -47,6 +47,7 @@ impl World {
         let options = Options { allow_loopback: true, ..Options::default() };
         let sim = runtime.block_on(Sim::start(options)).expect("it starts");
         sim.install_gateway_api().expect("installed");
+        allow_retries(&sim);
         let directory = tempfile::tempdir().expect("a directory");
         let kubeconfig = directory.path().join("kubeconfig");
         std::fs::write(&kubeconfig, sim.kubeconfig()).expect("written");
@@ -69,6 +70,19 @@ impl World {
         sim.put(&class).expect("stored");
         Self { sim, pool, gateway: Mutex::new(child), _directory: directory, _runtime: runtime }
     }
+}
+
+/// `retry` is a field of the experimental CRD alone, which the suite wants for its test.
+fn allow_retries(sim: &Sim) {
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/httproutes.gateway.networking.k8s.io";
+    let (code, mut crd) = sim.call("GET", path, &Value::Null);
+    assert_eq!(code, 200, "{crd}");
+    for version in crd["spec"]["versions"].as_array_mut().expect("a list") {
+        let route = &mut version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let rule = &mut route["properties"]["rules"]["items"]["properties"];
+        rule["retry"] = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    }
+    sim.put(&crd).expect("stored");
 }
 
 impl Drop for World {
