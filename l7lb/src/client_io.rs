@@ -30,7 +30,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 pub(crate) use self::connection::{Connection, Nearness, connection_of};
+#[cfg(not(fuzzing))]
 use self::frames::Frames;
+#[cfg(fuzzing)]
+pub(crate) use self::frames::Frames;
 pub(crate) use self::pace::{Pace, PaceLimits};
 use self::refusal::Refusal;
 use crate::chunk::Chunks;

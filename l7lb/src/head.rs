@@ -243,7 +243,7 @@ fn judge_request_line(line: &[u8]) -> Result<HttpVersion, Fault> {
     else {
         return Err(Fault::RequestLine);
     };
-    if method.is_empty() || !method.iter().all(|&octet| is_token(octet)) {
+    if target.is_empty() || method.is_empty() || !method.iter().all(|&octet| is_token(octet)) {
         return Err(Fault::RequestLine);
     }
     let version = match version {

@@ -36,6 +36,8 @@ mod explain;
 mod external_auth;
 mod flow;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod head;
 mod header_edit;

@@ -3,7 +3,9 @@
 //! Read before anything else on connections from networks that the operator named, where it is
 //! required (a balancer that sends it sends it always, and a client must not be able to choose), and
 //! written to backends that ask for it. Pure: octets in, addresses out. The format is HAProxy's
-//! `proxy-protocol.txt`, sections 2.1 and 2.2; type-length-values are skipped by their lengths.
+//! `proxy-protocol.txt`, sections 2.1 and 2.2; type-length-values are skipped by their lengths. A
+//! balancer may write IPv4 clients of a v6 socket as mapped addresses; what is read is the plain one,
+//! because rules name that.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -85,7 +87,7 @@ fn ends_of_line<'a>(family: &str, mut words: impl Iterator<Item = &'a str>) -> O
         let word = words.next()?;
         match family {
             "TCP4" => word.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
-            "TCP6" => word.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            "TCP6" => word.parse::<Ipv6Addr>().ok().map(|ip| ip.to_canonical()),
             _ => None,
         }
     };
@@ -147,7 +149,6 @@ fn ends_v6(body: &[u8]) -> Option<Ends> {
     let (source, rest) = body.split_first_chunk::<16>()?;
     let (destination, rest) = rest.split_first_chunk::<16>()?;
     let [a, b, c, d] = *rest.first_chunk::<4>()?;
-    // A balancer may write IPv4 clients of a v6 socket as mapped addresses; rules name the plain one.
     let plain = |octets: [u8; 16]| Ipv6Addr::from(octets).to_canonical();
     Some(Ends {
         source: SocketAddr::new(plain(*source), u16::from_be_bytes([a, b])),

@@ -38,6 +38,7 @@ fn bad_request_lines_have_their_faults() {
         ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
+        ("GET  HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),

@@ -24,6 +24,9 @@ fn lines_are_read() {
     assert_eq!(read(line), told("192.0.2.1:56324", "198.51.100.2:443", 45));
     let line = b"PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n";
     assert_eq!(read(line), told("[2001:db8::1]:1", "[2001:db8::2]:65535", 44));
+    // An IPv4 client of a v6 socket is the IPv4 client that rules name.
+    let line = b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.2 1 2\r\n";
+    assert_eq!(read(line), told("192.0.2.1:1", "198.51.100.2:2", 53));
     let unknown = Ok(Some(Header { ends: None, octets: 15 }));
     assert_eq!(read(b"PROXY UNKNOWN\r\n"), unknown);
     let long = b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n";
