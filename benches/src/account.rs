@@ -83,12 +83,41 @@ pub fn peak_rss_kib(pid: u32) -> anyhow::Result<u64> {
     kib(&status, "VmHWM:").ok_or_else(|| anyhow::anyhow!("`/proc/{pid}/status` tells no peak"))
 }
 
+/// The same of a process and its descendants, the peak of each for itself.
+///
+/// # Errors
+/// The process is gone.
+pub fn peak_rss_kib_of_all(pid: u32) -> anyhow::Result<u64> {
+    // A child that ends meanwhile has nothing more to say.
+    let below = children(pid).into_iter().filter_map(|child| peak_rss_kib_of_all(child).ok());
+    Ok(peak_rss_kib(pid)? + below.sum::<u64>())
+}
+
 /// Lets the peak begin anew (proc(5), `clear_refs`).
 ///
 /// # Errors
 /// The process is gone or another user's.
 pub fn forget_peak(pid: u32) -> anyhow::Result<()> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
+
+/// CPU time of the children that a process has waited for, such as workers of a server that was
+/// reloaded.
+///
+/// # Errors
+/// The process is gone.
+pub fn reaped(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let ticks = reaped_ticks(&stat)
+        .ok_or_else(|| anyhow::anyhow!("`/proc/{pid}/stat` is not as proc(5) describes it"))?;
+    Ok(of_ticks(ticks))
+}
+
+/// Fields 16 and 17 together.
+fn reaped_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace().skip(13);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 /// Fields 14 and 15 of proc(5)'s stat; the name before them may hold spaces and parentheses.

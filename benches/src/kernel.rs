@@ -293,10 +293,26 @@ pub fn ticks_per_second() -> u64 {
     u64::try_from(ticks).unwrap_or(100).max(1)
 }
 
-/// Asks a process to end in an orderly way (SIGTERM).
-pub fn terminate(pid: u32) {
+/// What a process can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// End in an orderly way (SIGTERM).
+    Terminate,
+    /// Read the configuration again (SIGHUP).
+    Hangup,
+    /// What the process makes of it (SIGUSR2); haproxy's master starts a new worker.
+    User2,
+}
+
+/// Tells a process something.
+pub fn signal(pid: u32, signal: Signal) {
+    let number = match signal {
+        Signal::Terminate => libc::SIGTERM,
+        Signal::Hangup => libc::SIGHUP,
+        Signal::User2 => libc::SIGUSR2,
+    };
     if let Ok(pid) = libc::pid_t::try_from(pid) {
         // SAFETY: no pointers; a process that is gone is an error that does not matter here.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
+        unsafe { libc::kill(pid, number) };
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::account::Account;
-use crate::kernel::{pin_to_core, terminate};
+use crate::kernel::{Signal, pin_to_core, signal};
 
 /// How long a server may take to end when asked, in steps of [`STEP`].
 const STEPS_MAX: u32 = 200;
@@ -99,7 +99,7 @@ impl Server {
     /// # Errors
     /// It does not end; it is killed then.
     pub fn stop(mut self) -> anyhow::Result<()> {
-        terminate(self.child.id());
+        signal(self.child.id(), Signal::Terminate);
         for _ in 0..STEPS_MAX {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
@@ -119,7 +119,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            terminate(self.child.id());
+            signal(self.child.id(), Signal::Terminate);
             std::thread::sleep(STEP);
             let _ = self.child.kill();
             let _ = self.child.wait();

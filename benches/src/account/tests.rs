@@ -1,10 +1,11 @@
-use super::{Account, forget_peak, kib, parent, peak_rss_kib, ticks};
+use super::{Account, forget_peak, kib, parent, peak_rss_kib, reaped_ticks, ticks};
 
-const STAT: &str = "42 (a (b) c) S 7 42 42 0 -1 4194560 1 0 0 0 15 3 0 0 20 0 1 0 100 1 1";
+const STAT: &str = "42 (a (b) c) S 7 42 42 0 -1 4194560 1 0 0 0 15 3 40 2 20 0 1 0 100 1 1";
 
 #[test]
 fn a_name_with_parentheses_does_not_shift_the_fields() {
     assert_eq!(ticks(STAT), Some((15, 3)));
+    assert_eq!(reaped_ticks(STAT), Some(42));
     assert_eq!(parent(STAT), Some(7));
     assert_eq!(ticks("42 (cut"), None);
 }
