@@ -59,6 +59,14 @@ pub(crate) struct Entry {
     digest: u64,
 }
 
+#[cfg(test)]
+impl Entry {
+    /// An object at a version, with a status of this digest.
+    pub(crate) fn of(version: u64, status: u64) -> Self {
+        Self { version, status, digest: 0 }
+    }
+}
+
 /// What a change did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -66,6 +74,8 @@ pub(crate) struct Taken {
     pub(crate) records: Vec<Record>,
     /// Objects that changed in meaning.
     pub(crate) changed: usize,
+    /// Objects whose entry is another than before: their meaning, version or status.
+    pub(crate) touched: Vec<ObjectRef>,
 }
 
 #[derive(Debug)]
@@ -122,7 +132,9 @@ impl Hold {
         match change {
             Change::Put(item) => self.put(kind, item),
             Change::Remove(item) => self.remove(kind, &item.object),
-            Change::Reached(version) => Taken { records: vec![reached(kind, version)], changed: 0 },
+            Change::Reached(version) => {
+                Taken { records: vec![reached(kind, version)], ..Taken::default() }
+            }
             Change::Replace { version, items, order } => {
                 let mut taken = self.replace(kind, items, order);
                 taken.records.push(reached(kind, version));
@@ -223,7 +235,9 @@ impl Hold {
                     let entry = Entry { version, status, digest: 0 };
                     let subject = (kind, object.clone());
                     let one = Quarantined { kind, object, generation, message, parents, entry };
+                    let touched = vec![one.object.clone()];
                     self.quarantine.insert(subject, one);
+                    return Taken { touched, ..Taken::default() };
                 }
                 Taken::default()
             }
@@ -232,8 +246,9 @@ impl Hold {
                 // The name that the object has itself: one copy of it is enough.
                 let own = read.meta().object.clone();
                 let before = held.entries.insert(own, Entry { version, status, digest });
+                let touched = vec![object.clone()];
                 if before.is_some_and(|before| before.digest == digest) {
-                    return Taken::default();
+                    return Taken { touched, ..Taken::default() };
                 }
                 Arc::make_mut(&mut self.objects).put(read);
                 let record = Record::Put {
@@ -244,16 +259,17 @@ impl Hold {
                     status,
                     json,
                 };
-                Taken { records: vec![record], changed: 1 }
+                Taken { records: vec![record], changed: 1, touched }
             }
         }
     }
 
     fn remove(&mut self, kind: ObjectKind, object: &ObjectRef) -> Taken {
         self.quarantine.remove(&(kind, object.clone()));
+        let touched = vec![object.clone()];
         let held = self.kinds.get_mut(&kind);
         if held.and_then(|held| held.entries.remove(object)).is_none() {
-            return Taken::default();
+            return Taken { touched, ..Taken::default() };
         }
         Arc::make_mut(&mut self.objects).remove(kind, object);
         let record = Record::Remove {
@@ -261,15 +277,17 @@ impl Hold {
             namespace: object.namespace.to_string(),
             name: object.name.to_string(),
         };
-        Taken { records: vec![record], changed: 1 }
+        Taken { records: vec![record], changed: 1, touched }
     }
 }
 
 impl Taken {
     /// Adds what another change did.
     pub(crate) fn add(&mut self, more: Self) {
-        self.records.extend(more.records);
-        self.changed += more.changed;
+        let Self { records, changed, touched } = more;
+        self.records.extend(records);
+        self.changed += changed;
+        self.touched.extend(touched);
     }
 }
 

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::gateway::{GatewayObjects, ObjectKind};
-use model::name::ObjectRef;
-use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -17,14 +15,15 @@ use crate::follow::Change;
 use crate::hold::{Hold, Known, Quarantined, Taken};
 use crate::journal::{Journal, Record};
 use crate::refusal::refusals;
-use crate::status;
+use crate::wanted::{Job, Letters, Subject, Wanted};
 use crate::watch::Batch;
-use crate::writer::Job;
 
 /// Batches taken before the picture is shown again.
 const BATCHES_MAX: usize = 256;
 /// Statuses are compared with what was watched at most this often.
 const COMPARE_EVERY: Duration = Duration::from_millis(100);
+/// Statuses that are taken or compared before changes are looked for again: some microseconds each.
+const COMPARE_MAX: usize = 256;
 /// Records on their way to the disk. A disk that is further behind is given up.
 const RECORDS_MAX: usize = 65_536;
 /// Between two waits for the disk: what a crash may lose is watched again from there.
@@ -54,23 +53,13 @@ pub enum Completeness {
     Complete,
 }
 
-/// A status that an object should have.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ObjectStatus {
-    /// Its kind.
-    pub kind: ObjectKind,
-    /// Which one.
-    pub object: ObjectRef,
-    /// The status as the kind has it, with our entries alone in shared lists and without times.
-    pub status: Value,
-}
-
 /// The middle.
 pub(crate) struct Hub {
     pub(crate) hold: Hold,
     pub(crate) batches: mpsc::Receiver<Batch>,
     pub(crate) pictures: watch::Sender<Picture>,
-    pub(crate) wanted: watch::Receiver<Arc<Vec<ObjectStatus>>>,
+    pub(crate) letters: Arc<Letters>,
+    pub(crate) wanted: Wanted,
     pub(crate) jobs: watch::Sender<Arc<Vec<Job>>>,
     pub(crate) records: Option<mpsc::Sender<Vec<Record>>>,
     pub(crate) apis: HashMap<ObjectKind, &'static str>,
@@ -86,14 +75,11 @@ impl Hub {
                     let Some(batch) = batch else { return };
                     self.take_all(batch);
                 }
-                changed = self.wanted.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                }
+                () = self.letters.arrived() => {}
                 () = sleep_until(compare_at.unwrap_or_else(Instant::now)), if compare_at.is_some() => {
-                    compare_at = None;
                     self.compare();
+                    // What is left over has its turn after the changes that came meanwhile.
+                    compare_at = self.wanted.is_doubtful().then(Instant::now);
                     continue;
                 }
             }
@@ -124,6 +110,9 @@ impl Hub {
             tell(kind, &change);
             taken.add(self.hold.take(kind, change));
         }
+        for object in std::mem::take(&mut taken.touched) {
+            self.wanted.touch((kind, object));
+        }
         metrics::counter!("nearside_watch_changes_total", "kind" => kind.name())
             .increment(taken.changed as u64);
         taken
@@ -149,33 +138,21 @@ impl Hub {
         }
     }
 
-    /// Finds the statuses that say something else than they should. An object that was put aside says
-    /// so, whatever its last good version would say.
+    /// Takes what was told, and finds the statuses that say something else than they should. An object
+    /// that was put aside says so, whatever its last good version would say.
     fn compare(&mut self) {
-        let wanted = Arc::clone(&self.wanted.borrow_and_update());
-        let aside: Vec<Quarantined> = self.hold.quarantine().cloned().collect();
-        let refused = refusals(&aside, &wanted);
-        let is_refused = |one: &&ObjectStatus| {
-            refused.iter().any(|other| (other.kind, &other.object) == (one.kind, &one.object))
+        self.wanted.tell(self.letters.take());
+        let wanted = &self.wanted;
+        let refused = refusals(self.hold.quarantine(), |subject| wanted.is_wanted(subject));
+        self.wanted.refuse(refused);
+        let (hold, apis) = (&self.hold, &self.apis);
+        let known = |(kind, object): &Subject| {
+            let api = apis.get(kind).copied().unwrap_or_else(|| kind.versions()[0]);
+            Some((hold.entry(*kind, object)?, api))
         };
-        let told = wanted.iter().filter(|one| !is_refused(one)).chain(&refused);
-        let jobs: Vec<Job> = told.filter_map(|one| self.job(one)).collect();
-        if !(jobs.is_empty() && self.jobs.borrow().is_empty()) {
-            self.jobs.send_replace(Arc::new(jobs));
+        if self.wanted.compare(COMPARE_MAX, known) {
+            self.jobs.send_replace(Arc::new(self.wanted.open()));
         }
-    }
-
-    fn job(&self, one: &ObjectStatus) -> Option<Job> {
-        let entry = self.hold.entry(one.kind, &one.object)?;
-        let digest = status::digest(&one.status);
-        (entry.status != digest).then(|| Job {
-            kind: one.kind,
-            api: self.apis.get(&one.kind).copied().unwrap_or_else(|| one.kind.versions()[0]),
-            object: one.object.clone(),
-            version: entry.version,
-            digest,
-            status: Arc::new(one.status.clone()),
-        })
     }
 }
 

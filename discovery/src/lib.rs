@@ -2,7 +2,7 @@
 //!
 //! `watch` follows each kind as `follow` decides, `hub` puts the changes into one picture, `journal`
 //! keeps them for a restart, and `writer` takes statuses back while it holds the cluster's `lease`.
-//! Decisions are pure (`follow`, `hold`, `status`, `refusal`, `lease`, `item`, `lines`); `server`, `watch`,
+//! Decisions are pure (`follow`, `hold`, `status`, `wanted`, `refusal`, `lease`, `item`, `lines`); `server`, `watch`,
 //! `hub`, `writer` and `journal` are the shell. Rule: what is held never goes back in time without
 //! good reason, and never away because the server did.
 
@@ -17,6 +17,7 @@ mod refusal;
 mod resource;
 mod server;
 mod status;
+mod wanted;
 mod watch;
 mod writer;
 
@@ -27,21 +28,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::gateway::ObjectKind;
+use model::name::ObjectRef;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use follow::Patience;
 pub use hold::{Known, Quarantined};
-pub use hub::{Completeness, ObjectStatus, Picture};
+pub use hub::{Completeness, Picture};
 pub use journal::JournalError;
 pub use server::{Access, AccessError};
 pub use status::CONTROLLER_NAME;
+pub use wanted::{ObjectStatus, Said};
 
 use crate::hold::Hold;
 use crate::hub::Hub;
 use crate::journal::Journal;
 use crate::server::Server;
+use crate::wanted::{Letters, Wanted};
 use crate::watch::Watch;
 use crate::writer::Writer;
 
@@ -79,7 +83,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Discovery {
     pictures: channel::Receiver<Picture>,
-    wanted: channel::Sender<Arc<Vec<ObjectStatus>>>,
+    letters: Arc<Letters>,
     tasks: Vec<JoinHandle<()>>,
     writer: JoinHandle<()>,
     journal: Option<JoinHandle<()>>,
@@ -106,13 +110,14 @@ impl Discovery {
         let (records, kept) = journal.map(hub::keep).unzip();
         let (batch_sender, batches) = mpsc::channel(BATCHES_MAX);
         let (picture_sender, pictures) = channel::channel(Picture::default());
-        let (wanted, wanted_seen) = channel::channel(Arc::default());
+        let letters = Arc::<Letters>::default();
         let (job_sender, jobs) = channel::channel(Arc::default());
         let hub = Hub {
             hold,
             batches,
             pictures: picture_sender,
-            wanted: wanted_seen,
+            letters: Arc::clone(&letters),
+            wanted: Wanted::default(),
             jobs: job_sender,
             records,
             apis: HashMap::new(),
@@ -125,7 +130,7 @@ impl Discovery {
         }
         let me = format!("{}-{:016x}", config.name, RandomState::new().hash_one(0_u8));
         let writer = tokio::spawn(Writer::run(server, me, jobs));
-        Ok(Self { pictures, wanted, tasks, writer, journal: kept })
+        Ok(Self { pictures, letters, tasks, writer, journal: kept })
     }
 
     /// The picture, now and whenever it changes.
@@ -134,11 +139,13 @@ impl Discovery {
         self.pictures.clone()
     }
 
-    /// Says which statuses objects should have: all of them, in place of those said before. They are
-    /// written where they differ, by one process of the cluster. Objects that were put aside say so
-    /// without being named here.
-    pub fn want_statuses(&self, statuses: Vec<ObjectStatus>) {
-        self.wanted.send_replace(Arc::new(statuses));
+    /// Says which statuses objects should have from now on, and of which objects nothing is wanted any
+    /// more; what was said of others still holds. They are written where they differ, by one process
+    /// of the cluster. Objects that were put aside say so without being named here.
+    pub fn want_statuses(&self, told: Vec<ObjectStatus>, gone: Vec<(ObjectKind, ObjectRef)>) {
+        if !(told.is_empty() && gone.is_empty()) {
+            self.letters.send(told, gone);
+        }
     }
 
     /// Stops watching, gives the lease back and waits until everything is on disk.

@@ -3,34 +3,27 @@
 //! Whoever wrote such an object looks at its status, not at our log. For a route that is one entry for
 //! each of its parents that is ours; a Gateway says it by itself, when it already was ours.
 
-use std::collections::HashSet;
-
 use model::gateway::{GATEWAY_GROUP, ObjectKind};
 use model::name::ObjectRef;
 use serde_json::{Value, json};
 
 use crate::hold::Quarantined;
-use crate::hub::ObjectStatus;
 use crate::status::CONTROLLER_NAME;
+use crate::wanted::{ObjectStatus, Subject};
 
 /// The longest message of a condition (Kubernetes API conventions).
 const MESSAGE_CHARS_MAX: usize = 32_768;
 
-/// The statuses of what was put aside, where it is ours: `statuses` are those of what was read, by
-/// which the Gateways that are ours are known. One that is put aside replaces what was said of its
-/// last good version.
-pub(crate) fn refusals(
-    quarantined: &[Quarantined],
-    statuses: &[ObjectStatus],
+/// The statuses of what was put aside, where it is ours: `is_ours` says it of a Gateway or ListenerSet,
+/// by what is said of its last good version. One that is put aside replaces that.
+pub(crate) fn refusals<'q>(
+    quarantined: impl Iterator<Item = &'q Quarantined>,
+    is_ours: impl Fn(&Subject) -> bool,
 ) -> Vec<ObjectStatus> {
-    let parents =
-        |one: &&ObjectStatus| matches!(one.kind, ObjectKind::Gateway | ObjectKind::ListenerSet);
-    let ours: HashSet<(ObjectKind, &ObjectRef)> =
-        statuses.iter().filter(parents).map(|one| (one.kind, &one.object)).collect();
-    quarantined.iter().filter_map(|one| refusal(one, &ours)).collect()
+    quarantined.filter_map(|one| refusal(one, &is_ours)).collect()
 }
 
-fn refusal(one: &Quarantined, ours: &HashSet<(ObjectKind, &ObjectRef)>) -> Option<ObjectStatus> {
+fn refusal(one: &Quarantined, is_ours: &impl Fn(&Subject) -> bool) -> Option<ObjectStatus> {
     let Quarantined { kind, object, generation, message, parents, .. } = one;
     let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
     let condition = |name: &str, reason: &str| {
@@ -40,15 +33,18 @@ fn refusal(one: &Quarantined, ours: &HashSet<(ObjectKind, &ObjectRef)>) -> Optio
         })
     };
     let status = match kind {
-        ObjectKind::Gateway | ObjectKind::ListenerSet if ours.contains(&(*kind, object)) => json!({
-            "conditions": [condition("Accepted", "Invalid"), condition("Programmed", "Invalid")],
-        }),
+        ObjectKind::Gateway | ObjectKind::ListenerSet if is_ours(&(*kind, object.clone())) => {
+            json!({
+                "conditions": [condition("Accepted", "Invalid"), condition("Programmed", "Invalid")],
+            })
+        }
         ObjectKind::HttpRoute
         | ObjectKind::GrpcRoute
         | ObjectKind::TlsRoute
         | ObjectKind::TcpRoute
         | ObjectKind::UdpRoute => {
-            let mine = parents.iter().filter(|parent| is_ours(parent, &object.namespace, ours));
+            let mine =
+                parents.iter().filter(|parent| names_ours(parent, &object.namespace, is_ours));
             let entry = |parent: &Value| {
                 json!({
                     "parentRef": parent, "controllerName": CONTROLLER_NAME,
@@ -60,10 +56,10 @@ fn refusal(one: &Quarantined, ours: &HashSet<(ObjectKind, &ObjectRef)>) -> Optio
         }
         _ => return None,
     };
-    Some(ObjectStatus { kind: *kind, object: object.clone(), status })
+    Some(ObjectStatus { kind: *kind, object: object.clone(), status: status.into() })
 }
 
-fn is_ours(parent: &Value, namespace: &str, ours: &HashSet<(ObjectKind, &ObjectRef)>) -> bool {
+fn names_ours(parent: &Value, namespace: &str, is_ours: &impl Fn(&Subject) -> bool) -> bool {
     let text = |key: &str, default| parent[key].as_str().unwrap_or(default);
     let kind = match text("kind", "Gateway") {
         "Gateway" => ObjectKind::Gateway,
@@ -71,7 +67,7 @@ fn is_ours(parent: &Value, namespace: &str, ours: &HashSet<(ObjectKind, &ObjectR
         _ => return false,
     };
     let object = ObjectRef::new(text("namespace", namespace), text("name", ""));
-    text("group", GATEWAY_GROUP) == GATEWAY_GROUP && ours.contains(&(kind, &object))
+    text("group", GATEWAY_GROUP) == GATEWAY_GROUP && is_ours(&(kind, object))
 }
 
 #[cfg(test)]
@@ -83,9 +79,9 @@ mod tests {
     use super::refusals;
     use crate::follow::Change;
     use crate::hold::Hold;
-    use crate::hub::ObjectStatus;
     use crate::item::Item;
     use crate::status::CONTROLLER_NAME;
+    use crate::wanted::ObjectStatus;
 
     fn bad(kind: ObjectKind, spec: &Value) -> Vec<ObjectStatus> {
         let mut hold = Hold::new();
@@ -94,14 +90,11 @@ mod tests {
         let item =
             Item::read(kind, "v1", json!({"metadata": metadata, "spec": spec})).expect("named");
         hold.take(kind, Change::Put(item));
-        let found: Vec<_> = hold.quarantine().cloned().collect();
-        assert_eq!(found.len(), 1, "{kind:?} is put aside");
-        let gateway = |name| ObjectStatus {
-            kind: ObjectKind::Gateway,
-            object: ObjectRef::new("n", name),
-            status: Value::Null,
-        };
-        refusals(&found, &[gateway("edge"), gateway("bad")])
+        assert_eq!(hold.quarantine().count(), 1, "{kind:?} is put aside");
+        let ours = [ObjectRef::new("n", "edge"), ObjectRef::new("n", "bad")];
+        refusals(hold.quarantine(), |(kind, object)| {
+            *kind == ObjectKind::Gateway && ours.contains(object)
+        })
     }
 
     #[test]
@@ -109,8 +102,9 @@ mod tests {
         let parents = json!([{"name": "edge", "sectionName": "web"}, {"name": "other"}, {"name": "edge", "kind": "Service", "group": ""}]);
         let said = bad(ObjectKind::HttpRoute, &json!({"parentRefs": parents, "rules": 7}));
         assert_eq!(said.len(), 1);
-        let parent = &said[0].status["parents"][0];
-        assert_eq!(said[0].status["parents"].as_array().map(Vec::len), Some(1));
+        let status = said[0].status.json();
+        let parent = &status["parents"][0];
+        assert_eq!(status["parents"].as_array().map(Vec::len), Some(1));
         assert_eq!(parent["parentRef"], json!({"name": "edge", "sectionName": "web"}));
         assert_eq!(parent["controllerName"], CONTROLLER_NAME);
         let condition = &parent["conditions"][0];
@@ -129,21 +123,18 @@ mod tests {
     fn a_gateway_that_was_ours_says_it_itself_and_others_say_nothing() {
         let said =
             bad(ObjectKind::Gateway, &json!({"gatewayClassName": "nearside", "listeners": 7}));
-        let reasons: Vec<&Value> = said[0].status["conditions"]
+        let status = said[0].status.json();
+        let reasons: Vec<&Value> = status["conditions"]
             .as_array()
             .expect("conditions")
             .iter()
             .map(|one| &one["reason"])
             .collect();
         assert_eq!(reasons, ["Invalid", "Invalid"]);
-        assert_eq!(
-            bad(ObjectKind::HttpRoute, &json!({"parentRefs": [{"name": "other"}], "rules": 7})),
-            []
-        );
-        assert_eq!(
-            bad(ObjectKind::Service, &json!({"ports": 7})),
-            [],
-            "a Service has no such condition"
-        );
+        let others =
+            bad(ObjectKind::HttpRoute, &json!({"parentRefs": [{"name": "other"}], "rules": 7}));
+        assert_eq!(others.len(), 0);
+        let services = bad(ObjectKind::Service, &json!({"ports": 7}));
+        assert_eq!(services.len(), 0, "a Service has no such condition");
     }
 }

@@ -22,6 +22,7 @@ use crate::lease::{Action, Candidate, RENEW_MS};
 use crate::resource::{api_version, object_path};
 use crate::server::{Server, get, is_conflict, request};
 use crate::status;
+use crate::wanted::Job;
 
 /// Our name as a field manager; it must never change.
 const FIELD_MANAGER: &str = "nearside";
@@ -33,19 +34,6 @@ const WRITES_MAX: usize = 16;
 const ATTEMPTS_MAX: u32 = 4;
 /// After the server refused or was not reached.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// A status to write.
-#[derive(Debug, Clone)]
-pub(crate) struct Job {
-    pub(crate) kind: ObjectKind,
-    /// The version of the kind's API that the server has.
-    pub(crate) api: &'static str,
-    pub(crate) object: ObjectRef,
-    /// The object's version when the job was made.
-    pub(crate) version: u64,
-    pub(crate) digest: u64,
-    pub(crate) status: Arc<Value>,
-}
 
 /// How a write ended.
 enum Written {
@@ -240,7 +228,7 @@ async fn try_write(server: &Server, job: &Job) -> Result<Written, Failure> {
         }
         let body = json!({
             "apiVersion": api_version(job.kind, job.api), "kind": job.kind.name(), "metadata": metadata,
-            "status": status::merge(&current["status"], &job.status, &now),
+            "status": status::merge(&current["status"], &job.status.json(), &now),
         });
         let to = format!("{path}/status?fieldManager={FIELD_MANAGER}&force=true");
         let patch = request(

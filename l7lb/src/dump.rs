@@ -210,7 +210,7 @@ impl Insight {
             rules_by_id: view.routes.all().map(|one| rule(&view, one)).collect(),
             clusters: view.clusters.iter().map(|one| cluster::of(one, now)).collect(),
             certificates_by_secret: certificates,
-            statuses: view.statuses.iter().map(status).collect(),
+            statuses: view.statuses.iter().map(|one| status(one)).collect(),
         }
     }
 

@@ -45,7 +45,7 @@ use crate::proxy::{KEEPALIVE_S, OriginLimits, Proxy, Shared};
 use crate::random;
 use crate::retry::{Budget, RETRIES_MAX};
 use crate::socket::{Place, PlaceState};
-use crate::status::{ObjectStatus, StatusUpdate};
+use crate::status::Statuses;
 use crate::ticket::TicketSecrets;
 use crate::topology::Locality;
 use crate::view::{GatewayView, Warning};
@@ -183,8 +183,8 @@ impl Gateway {
 
     /// What is to be said in the status of each document that is loaded now.
     #[must_use]
-    pub fn statuses(&self) -> Vec<StatusUpdate> {
-        self.view.load().statuses.iter().map(ObjectStatus::render).collect()
+    pub fn statuses(&self) -> Statuses {
+        self.view.load().statuses.clone()
     }
 
     /// A handle for looking into it.

@@ -96,7 +96,9 @@ pub use head::HeadLimits;
 pub use inherited::Inherited;
 pub use insight::{Insight, metrics_text};
 pub use socket::{Place, PlaceState, Wire};
-pub use status::{GATEWAY_CONTROLLER, INGRESS_CONTROLLER, StatusUpdate};
+pub use status::{
+    GATEWAY_CONTROLLER, INGRESS_CONTROLLER, News, ObjectStatus, StatusUpdate, Statuses,
+};
 pub use ticket::{TicketSecrets, TicketSecretsError};
 pub use topology::Locality;
 pub use view::Warning;

@@ -3,12 +3,16 @@
 //! Only what this gateway decides is in it: entries of other controllers, and the times of
 //! transitions, are kept by whoever writes the status.
 
+mod news;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::gateway::{GATEWAY_GROUP, ObjectKind, ParentKind, ParentRef};
 use model::name::ObjectRef;
 use serde_json::{Value, json};
+
+pub use self::news::{News, Statuses};
 
 /// Who we are, in `controllerName` of GatewayClasses and statuses.
 pub const GATEWAY_CONTROLLER: &str = "nearside.dev/gateway-controller";
@@ -112,9 +116,10 @@ pub(crate) enum Detail {
     Ingress(Vec<String>),
 }
 
-/// The status of one object.
+/// The status of one object. It is rendered when somebody wants to read it: as JSON 40,000 of them
+/// would be most of a gateway's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ObjectStatus {
+pub struct ObjectStatus {
     pub(crate) kind: ObjectKind,
     pub(crate) object: ObjectRef,
     pub(crate) generation: i64,
@@ -173,8 +178,26 @@ pub(crate) const FEATURES: &[&str] = &[
 ];
 
 impl ObjectStatus {
+    /// The kind of the object.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        self.kind
+    }
+
+    /// Which object.
+    #[must_use]
+    pub fn object(&self) -> &ObjectRef {
+        &self.object
+    }
+
+    /// Whether it is about the same object as another.
+    pub(crate) fn is_about(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.object == other.object
+    }
+
     /// As the API server takes it.
-    pub(crate) fn render(&self) -> StatusUpdate {
+    #[must_use]
+    pub fn render(&self) -> StatusUpdate {
         StatusUpdate {
             kind: self.kind,
             version: self.kind.versions()[0],

@@ -23,7 +23,7 @@ use crate::plan;
 use crate::route::{Found, RequestParts, RouteTable, build};
 use crate::rule::Target;
 use crate::socket::{Place, Plan, TableId, TlsAction, Wire};
-use crate::status::ObjectStatus;
+use crate::status::Statuses;
 use crate::tls::{Keyring, Keys};
 
 /// Something in the documents that was left out.
@@ -108,7 +108,7 @@ pub(crate) struct GatewayView {
     /// Addresses that Gateways have.
     pub(crate) assigned: BTreeMap<ObjectRef, Vec<IpAddr>>,
     /// What is said of the documents.
-    pub(crate) statuses: Vec<ObjectStatus>,
+    pub(crate) statuses: Statuses,
     /// What could not be used.
     pub(crate) warnings: Vec<Warning>,
     /// What routes are counted by.
@@ -138,7 +138,8 @@ impl GatewayView {
         let source = build::Source { scene: &scene, attachment: &attachment, kept: &kept };
         let routes = build::build(&source, &mut clusters, &mut warnings);
         let places = plan::places(&source, (&clusters, &routes), &mut keyring, &mut warnings);
-        let statuses = std::mem::take(&mut attachment.statuses);
+        let told = std::mem::take(&mut attachment.statuses).into_iter().map(Arc::new);
+        let statuses = Statuses::sharing(told.collect(), &before.statuses);
         let assigned = std::mem::take(&mut attachment.assigned);
         warnings.append(&mut attachment.warnings);
         for status in &statuses {

@@ -16,6 +16,7 @@ pub mod filter;
 pub mod ingress;
 pub mod listener;
 pub mod object;
+pub mod object_set;
 pub mod route;
 pub mod settings;
 
@@ -28,7 +29,8 @@ pub use listener::{
     IngressClass, LabelExpression, LabelOperator, LabelSelector, Listener, ListenerProtocol,
     ListenerSet, ListenerTls, Namespace, NamespaceFilter, ReferenceGrant, SubjectAltName, TlsMode,
 };
-pub use object::{GATEWAY_GROUP, GatewayObject, Object, ObjectKind, ObjectSet};
+pub use object::{GATEWAY_GROUP, GatewayObject, Object, ObjectKind};
+pub use object_set::{Edit, ObjectSet};
 pub use route::{
     BackendTarget, GrpcMatch, GrpcRoute, GrpcRule, HttpMatch, HttpRoute, HttpRule, ParentKind,
     ParentRef, PathMatch, Retry, RouteBackend, StreamRoute, StreamRule, ValueMatch,

@@ -197,9 +197,10 @@ impl Gateways {
         }
     }
 
-    /// What is to be said in the statuses of the objects that are served now.
-    pub(crate) fn statuses(&self) -> Vec<l7lb::StatusUpdate> {
-        self.running.values().flat_map(|(_, gateway)| gateway.statuses()).collect()
+    /// What is to be said in the statuses of the objects that a site's gateway serves now; nothing
+    /// when it does not run.
+    pub(crate) fn statuses(&self, site: &SiteName) -> l7lb::Statuses {
+        self.running.get(site).map(|(_, gateway)| gateway.statuses()).unwrap_or_default()
     }
 
     fn start(

@@ -94,7 +94,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let (before, inherited) = handover::inherit(args.handover.as_deref(), passed).await?;
     let mut gateways = Gateways::taking_over(args.gateway, inherited).shown_on(board);
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
-    say_statuses(&gateways, &sources);
+    say_statuses(&site, &gateways, &mut sources);
     if !sources.has_cluster() {
         // A directory says nothing about who is alive; an API server does.
         gateways.checked().await;
@@ -127,7 +127,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
             changed = sources.changed() => changed,
             () = reload.asked() => Source::Directory,
         };
-        follow(changed, &mut sources, &gateways).await;
+        follow(changed, &site, &mut sources, &gateways).await;
     };
     readiness.send_replace(Readiness::Waiting("this is stopping".to_owned()));
     if let Some(handover) = handover {
@@ -144,15 +144,15 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
 }
 
 /// Hands what the gateway decided to whoever writes statuses.
-fn say_statuses(gateways: &Gateways, sources: &Sources) {
+fn say_statuses(site: &SiteName, gateways: &Gateways, sources: &mut Sources) {
     if sources.has_cluster() {
-        sources.want_statuses(gateways.statuses());
+        sources.want_statuses(gateways.statuses(site));
         gateways.board().set_aside(sources.put_aside());
     }
 }
 
 /// Serves what has changed.
-async fn follow(changed: Source, sources: &mut Sources, gateways: &Gateways) {
+async fn follow(changed: Source, site: &SiteName, sources: &mut Sources, gateways: &Gateways) {
     if changed == Source::Directory {
         if !sources.read_again(&gateways.board()).await {
             return;
@@ -160,7 +160,8 @@ async fn follow(changed: Source, sources: &mut Sources, gateways: &Gateways) {
         tracing::info!("the documents were edited; the edit is live");
     }
     gateways.reload(&sources.objects());
-    say_statuses(gateways, sources);
+    // Served first, told then.
+    say_statuses(site, gateways, sources);
 }
 
 fn report_ticks() -> Interval {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use discovery::{Access, Completeness, Discovery, Known, Patience, Picture, Quarantined};
+use discovery::{Access, Completeness, Discovery, Known, Patience, Picture, Quarantined, Said};
+use l7lb::{News, Statuses};
 use model::Policy;
 use model::document::Documents;
 use model::gateway::GatewayObjects;
@@ -50,6 +51,8 @@ struct Cluster {
     discovery: Discovery,
     pictures: watch::Receiver<Picture>,
     quarantined: Arc<[Quarantined]>,
+    /// The statuses that were said.
+    said: Statuses,
 }
 
 impl Sources {
@@ -82,7 +85,12 @@ impl Sources {
         };
         let discovery = Discovery::start(config).await?;
         let pictures = discovery.pictures();
-        sources.cluster = Some(Cluster { discovery, pictures, quarantined: Arc::default() });
+        sources.cluster = Some(Cluster {
+            discovery,
+            pictures,
+            quarantined: Arc::default(),
+            said: Statuses::default(),
+        });
         Ok(sources)
     }
 
@@ -138,15 +146,17 @@ impl Sources {
         all.map(one).collect()
     }
 
-    /// Says what the statuses of the API server's objects should be.
-    pub(crate) fn want_statuses(&self, statuses: Vec<l7lb::StatusUpdate>) {
-        let Some(cluster) = &self.cluster else { return };
-        let wanted = statuses.into_iter().map(|one| discovery::ObjectStatus {
-            kind: one.kind,
-            object: one.object,
-            status: one.status,
+    /// Says what is new in the statuses that the API server's objects should have.
+    pub(crate) fn want_statuses(&mut self, statuses: Statuses) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let News { told, gone } = statuses.news(&cluster.said);
+        let told = told.into_iter().map(|one| discovery::ObjectStatus {
+            kind: one.kind(),
+            object: one.object().clone(),
+            status: Said::by(move || one.render().status),
         });
-        cluster.discovery.want_statuses(wanted.collect());
+        cluster.discovery.want_statuses(told.collect(), gone);
+        cluster.said = statuses;
     }
 
     /// Waits until one of them may have changed. Nothing is lost when this future is dropped.

@@ -26,7 +26,7 @@ fn wanted(accepted: &str) -> Vec<ObjectStatus> {
     vec![ObjectStatus {
         kind: ObjectKind::HttpRoute,
         object: ObjectRef::new("default", "r"),
-        status: json!({"parents": [parent(CONTROLLER_NAME, accepted)]}),
+        status: json!({"parents": [parent(CONTROLLER_NAME, accepted)]}).into(),
     }]
 }
 
@@ -56,7 +56,7 @@ async fn a_status_is_written_once_and_again_only_on_change() {
     world.put(&route("r", "a.test"));
     let watched = world.watch().await;
     watched.until_complete().await;
-    watched.0.want_statuses(wanted("True"));
+    watched.0.want_statuses(wanted("True"), Vec::new());
     let ours = |value: &'static str| {
         move |status: &Value| accepted(status, CONTROLLER_NAME).as_deref() == Some(value)
     };
@@ -70,12 +70,12 @@ async fn a_status_is_written_once_and_again_only_on_change() {
     assert_eq!(written["metadata"]["generation"], 1);
 
     for _ in 0..3 {
-        watched.0.want_statuses(wanted("True"));
+        watched.0.want_statuses(wanted("True"), Vec::new());
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     let writes = || world.requests(0, &format!("PATCH {ROUTE}/status"));
     assert_eq!(writes(), 1, "the same again is no news");
-    watched.0.want_statuses(wanted("False"));
+    watched.0.want_statuses(wanted("False"), Vec::new());
     until(&world, ours("False")).await;
     assert_eq!(writes(), 2);
 }
@@ -90,7 +90,7 @@ async fn another_controllers_entry_stays_and_ours_comes_back() {
     assert_eq!(world.sim.call("PATCH", &format!("{ROUTE}/status"), &status).0, 200);
     let watched = world.watch().await;
     watched.until_complete().await;
-    watched.0.want_statuses(wanted("True"));
+    watched.0.want_statuses(wanted("True"), Vec::new());
     let both = |status: &Value| {
         accepted(status, CONTROLLER_NAME).is_some()
             && accepted(status, "other.example/controller").is_some()
@@ -108,7 +108,7 @@ async fn of_two_gateways_one_writes_and_the_other_takes_over() {
     let (first, second) = (world.watch_as("first").await, world.watch_as("second").await);
     for one in [&first, &second] {
         one.until_complete().await;
-        one.0.want_statuses(wanted("True"));
+        one.0.want_statuses(wanted("True"), Vec::new());
     }
     until(&world, |status| accepted(status, CONTROLLER_NAME).is_some()).await;
     assert_eq!(world.requests(0, &format!("PATCH {ROUTE}/status")), 1);
@@ -122,7 +122,7 @@ async fn of_two_gateways_one_writes_and_the_other_takes_over() {
         if holder().contains("first") { (first, second) } else { (second, first) };
     first.0.shutdown().await;
     assert_eq!(holder(), "null", "who stops gives it back: {before}");
-    second.0.want_statuses(wanted("False"));
+    second.0.want_statuses(wanted("False"), Vec::new());
     until(&world, |status| accepted(status, CONTROLLER_NAME).as_deref() == Some("False")).await;
     assert!(![String::new(), before].contains(&holder()));
 }
@@ -138,9 +138,9 @@ async fn an_object_that_cannot_be_read_says_so() {
     statuses.push(ObjectStatus {
         kind: ObjectKind::Gateway,
         object: ObjectRef::new("default", "edge"),
-        status: json!({"conditions": []}),
+        status: json!({"conditions": []}).into(),
     });
-    watched.0.want_statuses(statuses);
+    watched.0.want_statuses(statuses, Vec::new());
     let ours = |value: &'static str| {
         move |status: &Value| accepted(status, CONTROLLER_NAME).as_deref() == Some(value)
     };

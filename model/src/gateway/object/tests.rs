@@ -5,34 +5,6 @@ fn service(namespace: &str, name: &str, created_s: i64) -> Service {
     Service { meta: Meta { object, created_s, ..Meta::default() }, ..Service::default() }
 }
 
-fn names(set: &ObjectSet<Service>) -> Vec<String> {
-    set.iter().map(|one| format!("{}@{}", one.meta.object, one.meta.created_s)).collect()
-}
-
-#[test]
-fn a_set_is_in_order_and_has_each_name_once() {
-    let mut set: ObjectSet<Service> =
-        vec![service("b", "x", 1), service("a", "y", 2), service("b", "x", 3)].into();
-    assert_eq!(names(&set), ["a/y@2", "b/x@3"]);
-    assert_eq!(set.insert(service("a", "a", 4)), None);
-    assert_eq!(set.insert(service("b", "x", 5)).unwrap().meta.created_s, 3);
-    assert_eq!(set.insert(service("c", "z", 6)), None);
-    assert_eq!(names(&set), ["a/a@4", "a/y@2", "b/x@5", "c/z@6"]);
-    assert_eq!(set.remove(&ObjectRef::new("a", "z")), None);
-    assert!(set.remove(&ObjectRef::new("a", "y")).is_some());
-    assert_eq!(names(&set), ["a/a@4", "b/x@5", "c/z@6"]);
-}
-
-#[test]
-fn a_copy_shares_what_nobody_changed() {
-    let mut set: ObjectSet<Service> = vec![service("a", "a", 1), service("a", "b", 1)].into();
-    let copy = set.clone();
-    set[0].meta.created_s = 2;
-    let same: Vec<bool> = set.iter().zip(&copy).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
-    assert_eq!(same, [false, true]);
-    assert_eq!((names(&copy)[0].as_str(), names(&set)[0].as_str()), ("a/a@1", "a/a@2"));
-}
-
 #[test]
 fn kinds_are_recognized_in_every_version_that_is_read() {
     for kind in ObjectKind::ALL {
