@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::client_io::{ClientIo, ClientIoParts, IoLimits, Protocol};
+use crate::client_io::{ClientIo, ClientIoParts, IoLimits, Protocol, Room};
 use crate::crowd::Crowd;
 use crate::drain::DrainSeen;
 use crate::opening::{self, Opened};
@@ -41,6 +41,8 @@ pub(crate) struct Door {
     pub(crate) proxy: Arc<HttpProxy<Proxy>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) limits: IoLimits,
+    /// For heads that are longer than usual, of all connections.
+    pub(crate) room: Arc<Room>,
     pub(crate) connections_max: usize,
     pub(crate) crowd: Arc<Crowd>,
     /// Streams that say nothing for so long are closed.
@@ -118,6 +120,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, entrance: &Entrance) {
             let io = ClientIo::new(ClientIoParts {
                 transport,
                 held,
+                room: Arc::clone(&door.room),
                 protocol,
                 connection,
                 limits: door.limits,
@@ -145,27 +148,32 @@ fn prepare(socket: &TcpStream) -> io::Result<SocketAddr> {
 /// Requests one after the other, as in Pingora's own loop, but each behind our judgement.
 async fn serve_http1(io: ClientIo, entrance: &Entrance) {
     let proxy = &entrance.door.proxy;
-    let mut session = ServerSession::new_http1(Box::new(io));
-    session.set_keepalive(Some(KEEPALIVE_S));
+    let mut io = Box::new(io);
+    let mut settings: Option<HttpPersistentSettings> = None;
     loop {
+        // Before a head is whole nothing of Pingora's is made: a session with its buffers and futures
+        // takes five times the memory of the connection itself.
+        if poll_fn(|cx| io.poll_request(cx)).await.is_err() {
+            return;
+        }
+        let mut session = ServerSession::new_http1(io);
+        match settings {
+            None => session.set_keepalive(Some(KEEPALIVE_S)),
+            Some(settings) => settings.apply_to_session(&mut session),
+        }
         let Some(reused) = proxy.process_new_http(session, &entrance.drain.begun).await else {
             return;
         };
-        let (stream, settings) = reused.consume();
-        let Ok(mut io) = stream.into_any().downcast::<ClientIo>() else { return };
-        if !io.is_between_requests() {
+        let (stream, kept) = reused.consume();
+        let Ok(mut again) = stream.into_any().downcast::<ClientIo>() else { return };
+        if !again.is_between_requests() {
             return;
         }
-        io.next_request();
-        // Between requests nothing of Pingora's is kept: a session with its buffers and futures
-        // takes five times the memory of the connection itself.
-        if !is_asked_again(&mut io, entrance).await {
+        again.next_request();
+        if !is_asked_again(&mut again, entrance).await {
             return;
         }
-        session = ServerSession::new_http1(io);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
+        (io, settings) = (again, kept);
     }
 }
 

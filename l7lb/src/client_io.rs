@@ -1,14 +1,16 @@
 //! The client's connection as Pingora sees it: whole, judged messages, one at a time.
 //!
-//! Pingora reads requests through this wrapper. On HTTP/1 it holds octets back until a head is
-//! complete and passes `head`'s judgement, cuts heads that are too slow or too large with a proper
-//! answer, and never hands over octets of the next request before the current one is finished; so
+//! Pingora reads requests through this wrapper. On HTTP/1 it gets the connection only when a head is
+//! complete and has passed `head`'s judgement (`poll_request`), so that a client that takes its time
+//! costs its octets and no session; heads that are too slow or too large are cut with a proper
+//! answer, and no octet of the next request is handed over before the current one is finished; so
 //! pipelining works and nothing is left to Pingora's lenient parser. On HTTP/2 it passes
 //! octets while they are no flood. It also samples the client's round-trip time, because here the descriptor is certainly
 //! the client's. Invariant: what Pingora reads between two `next_request` calls is one request.
 
 mod connection;
 mod frames;
+mod held;
 mod http2;
 mod pace;
 mod refusal;
@@ -34,6 +36,8 @@ pub(crate) use self::connection::{Connection, Nearness, connection_of};
 use self::frames::Frames;
 #[cfg(fuzzing)]
 pub(crate) use self::frames::Frames;
+use self::held::Held;
+pub(crate) use self::held::Room;
 pub(crate) use self::pace::{Pace, PaceLimits};
 use self::refusal::Refusal;
 use crate::chunk::Chunks;
@@ -82,9 +86,8 @@ enum Phase {
 pub(crate) struct ClientIo {
     transport: Transport,
     phase: Phase,
-    /// Octets read and not yet handed over, from `taken` on.
-    held: Vec<u8>,
-    taken: usize,
+    /// Octets read and not yet handed over.
+    held: Held,
     /// Runs while a head is incomplete or a body is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
     pace: Pace,
@@ -103,6 +106,8 @@ pub(crate) struct ClientIoParts {
     pub(crate) transport: Transport,
     /// What `accept` read already.
     pub(crate) held: Vec<u8>,
+    /// For what does not fit into a connection's own octets.
+    pub(crate) room: Arc<Room>,
     /// Whether HTTP/2 is spoken (by ALPN or by its preface).
     pub(crate) protocol: Protocol,
     /// For the proxy.
@@ -125,7 +130,7 @@ pub(crate) enum Protocol {
 impl ClientIo {
     /// Wraps a connection whose protocol is known.
     pub(crate) fn new(parts: ClientIoParts) -> Self {
-        let ClientIoParts { transport, held, protocol, connection, limits, ledger } = parts;
+        let ClientIoParts { transport, held, room, protocol, connection, limits, ledger } = parts;
         let (phase, alpn) = match protocol {
             Protocol::Http1 => (Phase::Head(HeadScan::default()), None),
             Protocol::Http2 => {
@@ -136,8 +141,7 @@ impl ClientIo {
         let this = Self {
             transport,
             phase,
-            held,
-            taken: 0,
+            held: Held::new(held, room),
             deadline: None,
             pace: Pace::default(),
             limits,
@@ -164,7 +168,7 @@ impl ClientIo {
     /// Ready when octets of the next request are there, an error when the client has closed. On a
     /// plain socket they are left in the kernel, for the reader's own buffer.
     pub(crate) fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.waiting().is_empty() {
+        if !self.held.waiting().is_empty() {
             return Poll::Ready(Ok(()));
         }
         if let Transport::Plain(socket) = &self.transport {
@@ -191,23 +195,6 @@ impl ClientIo {
         }
     }
 
-    /// Octets held back, not handed over yet.
-    fn waiting(&self) -> &[u8] {
-        &self.held[self.taken..]
-    }
-
-    /// Hands over up to `most` held octets; gives the buffer back when it is empty.
-    fn hand_over(&mut self, buf: &mut ReadBuf<'_>, most: usize) -> usize {
-        let count = self.waiting().len().min(buf.remaining()).min(most);
-        buf.put_slice(&self.held[self.taken..self.taken + count]);
-        self.taken += count;
-        if self.taken == self.held.len() {
-            self.held = Vec::new();
-            self.taken = 0;
-        }
-        count
-    }
-
     /// Reads more into the held octets; 0 is the end of the stream.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         // Not zeroed: that cost 6,700 instructions a request.
@@ -215,11 +202,7 @@ impl ClientIo {
         let mut buf = ReadBuf::uninit(&mut space);
         ready!(self.transport.read(cx, &mut buf))?;
         let count = buf.filled().len();
-        if self.taken > 0 {
-            self.held.drain(..self.taken);
-            self.taken = 0;
-        }
-        self.held.extend_from_slice(buf.filled());
+        self.held.push(buf.filled());
         self.note_read(count);
         Poll::Ready(Ok(count))
     }
@@ -232,35 +215,38 @@ impl ClientIo {
         }
     }
 
-    /// The usual case: a whole head without a body comes with one read and goes straight into the
-    /// reader's buffer. Anything else moves to the held octets, and `poll_head` goes on from there.
-    fn poll_plain_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(self.transport.read(cx, buf))?;
-        let fresh = &buf.filled()[before..];
-        let count = fresh.len();
-        let bare = Head { octets: count, body: Framing::Length(0), upgrade: false };
-        if count == 0 {
-            self.phase = Phase::Closed;
-        } else if HeadScan::default().advance(fresh, &self.limits.head) == Ok(Some(bare)) {
-            self.phase = Phase::Done;
-        } else {
-            self.held = fresh.to_vec();
-            buf.set_filled(before);
+    /// Ready when a whole head is there that may be passed on; an error when there will be none,
+    /// because the client has closed, or was refused and has been told so.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(head) = ready!(self.poll_head(cx))? {
+            // It is handed over with as much of the body as is here already.
+            self.phase = match (head.upgrade, head.body) {
+                (true, _) => Phase::Through,
+                (false, Framing::Length(length)) => {
+                    Phase::Length(length.saturating_add(head.octets as u64))
+                }
+                (false, Framing::Chunked) => Phase::Chunked(Chunks::after_head(head.octets)),
+            };
+            return Poll::Ready(Ok(()));
         }
-        self.note_read(count);
-        Poll::Ready(Ok(()))
+        ready!(self.poll_refusal(cx));
+        Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
     }
 
-    /// Reads until a head is complete, then lets it and its body through.
+    /// Tells a refused client why.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Phase::Refuse(refusal) = &mut self.phase {
+            ready!(refusal.poll(&mut self.transport, cx));
+            self.phase = Phase::Closed;
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads until a head is complete.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Head>>> {
         loop {
             let Phase::Head(scan) = &mut self.phase else { return Poll::Ready(Ok(None)) };
-            match scan.advance(&self.held[self.taken..], &self.limits.head) {
+            match scan.advance(self.held.waiting(), &self.limits.head) {
                 Ok(Some(head)) => {
                     self.deadline = None;
                     return Poll::Ready(Ok(Some(head)));
@@ -271,6 +257,10 @@ impl ClientIo {
                     return Poll::Ready(Ok(None));
                 }
             }
+            if !self.held.admits(READ_OCTETS) {
+                self.refuse(Fault::Crowded);
+                return Poll::Ready(Ok(None));
+            }
             match self.fill(cx)? {
                 Poll::Ready(0) => {
                     self.phase = Phase::Closed;
@@ -278,7 +268,7 @@ impl ClientIo {
                 }
                 Poll::Ready(_) => {}
                 Poll::Pending => {
-                    if self.waiting().is_empty() {
+                    if self.held.waiting().is_empty() {
                         return Poll::Pending;
                     }
                     let after = self.limits.head_deadline;
@@ -295,8 +285,7 @@ impl ClientIo {
     /// Starts answering a bad request.
     fn refuse(&mut self, fault: Fault) {
         self.deadline = None;
-        self.held = Vec::new();
-        self.taken = 0;
+        self.held.clear();
         self.ledger.refused(self.peer.ip(), fault);
         self.phase = Phase::Refuse(Box::new(Refusal::new(fault)));
     }
@@ -320,7 +309,7 @@ impl ClientIo {
 
     /// Hands over octets of a body, never one beyond it.
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.waiting().is_empty() {
+        if self.held.waiting().is_empty() {
             match self.fill(cx)? {
                 Poll::Ready(0) => return Poll::Ready(Ok(())),
                 Poll::Ready(count) => self.pace.feed(Instant::now(), count),
@@ -331,9 +320,10 @@ impl ClientIo {
             Phase::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
             Phase::Chunked(chunks) => {
                 // Follow only what fits, so that the state is that of the octets handed over.
-                let fits = self.held.len().min(self.taken + buf.remaining());
+                let waiting = self.held.waiting();
+                let fits = waiting.len().min(buf.remaining());
                 let unseen = chunks.is_before_body();
-                match chunks.advance(&self.held[self.taken..fits]) {
+                match chunks.advance(&waiting[..fits]) {
                     Ok(count) => count,
                     // Pingora knows nothing of the request yet.
                     Err(fault) if unseen => {
@@ -345,7 +335,7 @@ impl ClientIo {
             }
             _ => usize::MAX,
         };
-        let count = self.hand_over(buf, within);
+        let count = self.held.hand_over(buf, within);
         let finished = match &mut self.phase {
             Phase::Length(left) => {
                 *left -= count as u64;
@@ -364,11 +354,12 @@ impl ClientIo {
     /// end of the stream is reported.
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.waiting().len() > self.limits.head.octets_max {
+            let too_many = self.held.waiting().len() > self.limits.head.octets_max;
+            if too_many || !self.held.admits(READ_OCTETS) {
                 return Poll::Pending;
             }
             match ready!(self.fill(cx))? {
-                0 if self.waiting().is_empty() => return Poll::Ready(Ok(())),
+                0 if self.held.waiting().is_empty() => return Poll::Ready(Ok(())),
                 // The client closed its half after a pipelined request: answer both.
                 0 => return Poll::Pending,
                 _ => {}
@@ -384,24 +375,6 @@ impl AsyncRead for ClientIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.held.is_empty() && matches!(this.phase, Phase::Head(_)) {
-            ready!(this.poll_plain_head(cx, buf))?;
-            if !matches!(this.phase, Phase::Head(_)) {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        if matches!(this.phase, Phase::Head(_))
-            && let Some(head) = ready!(this.poll_head(cx))?
-        {
-            // Hand the head over with as much of the body as is here already.
-            this.phase = match (head.upgrade, head.body) {
-                (true, _) => Phase::Through,
-                (false, Framing::Length(length)) => {
-                    Phase::Length(length.saturating_add(head.octets as u64))
-                }
-                (false, Framing::Chunked) => Phase::Chunked(Chunks::after_head(head.octets)),
-            };
-        }
         if matches!(this.phase, Phase::Length(_) | Phase::Chunked(_)) {
             let before = buf.filled().len();
             ready!(this.poll_body(cx, buf))?;
@@ -409,15 +382,11 @@ impl AsyncRead for ClientIo {
                 return Poll::Ready(Ok(()));
             }
         }
-        match &mut this.phase {
-            Phase::Refuse(refusal) => {
-                ready!(refusal.poll(&mut this.transport, cx));
-                this.phase = Phase::Closed;
-                Poll::Ready(Ok(()))
-            }
+        match &this.phase {
+            Phase::Refuse(_) => this.poll_refusal(cx).map(Ok),
             Phase::Done => this.poll_done(cx),
             Phase::Through => {
-                if this.hand_over(buf, usize::MAX) == 0 {
+                if this.held.hand_over(buf, usize::MAX) == 0 {
                     let before = buf.filled().len();
                     ready!(this.transport.read(cx, buf))?;
                     this.note_read(buf.filled().len() - before);

@@ -32,6 +32,7 @@ use crate::accept::Door;
 use crate::access_log::LogSink;
 use crate::attach::{Addressing, Ground};
 use crate::check::{self, CheckTimes};
+use crate::client_io::Room;
 use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::drain::Drain;
@@ -373,6 +374,7 @@ fn door(
         proxy: engine(Arc::clone(&shared), limits),
         shared,
         limits: limits.io(),
+        room: Arc::new(Room::new(limits.heads_octets_max)),
         connections_max: limits.connections_max,
         crowd: Arc::new(Crowd::default()),
         stream_idle: Duration::from_millis(limits.stream_idle_ms),

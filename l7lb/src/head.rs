@@ -77,6 +77,8 @@ pub(crate) enum Fault {
     TargetTooLong,
     /// The head is too large, or has too many lines.
     TooLarge,
+    /// There is no room for more of the head: too many clients have long ones under way.
+    Crowded,
     /// A chunk that is not `size CRLF octets CRLF`, or a trailer too large.
     Chunk,
     /// The head did not arrive in time.
@@ -96,7 +98,7 @@ impl Fault {
             Self::TargetTooLong => 414,
             Self::Expect => 417,
             Self::Flood => 429,
-            Self::TooLarge => 431,
+            Self::TooLarge | Self::Crowded => 431,
             Self::TransferEncoding => 501,
             Self::Version => 505,
             _ => 400,
@@ -120,6 +122,7 @@ impl Fault {
             Self::Expect => "bad-expect",
             Self::TargetTooLong => "target-too-long",
             Self::TooLarge => "head-too-large",
+            Self::Crowded => "heads-too-many",
             Self::Chunk => "bad-chunk",
             Self::Slow => "head-too-slow",
             Self::SlowBody => "body-too-slow",
@@ -166,7 +169,8 @@ impl HeadScan {
             }
         }
         self.seen = octets.len();
-        if !self.in_headers && octets.len() > limits.request_line_octets_max {
+        // The last octet may be the carriage return, which is not the line's.
+        if !self.in_headers && octets.len() > limits.request_line_octets_max + 1 {
             return Err(Fault::TargetTooLong);
         }
         if octets.len() > limits.octets_max {

@@ -21,7 +21,7 @@ impl ClientIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if self.hand_over(buf, usize::MAX) == 0 {
+        if self.held.hand_over(buf, usize::MAX) == 0 {
             match self.transport.read(cx, buf) {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return self.poll_late_head(cx),

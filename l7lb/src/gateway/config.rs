@@ -20,6 +20,8 @@ use crate::topology::Locality;
 pub struct Limits {
     /// Of request heads.
     pub head: HeadLimits,
+    /// Octets of heads under way beyond the first 4 KiB of each, over all connections of HTTP/1.
+    pub heads_octets_max: usize,
     /// For a TLS handshake with the first octets, and for a head once it has begun.
     pub head_deadline_ms: u64,
     /// Waiting for a request's body (HTTP/1) that is always allowed.
@@ -62,6 +64,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head: HeadLimits::default(),
+            // A thousand of the largest heads at once; with 10,000 clients that never end theirs the
+            // whole process stays under 256 MiB.
+            heads_octets_max: 32 << 20,
             head_deadline_ms: 10_000,
             body_grace_ms: 5_000,
             body_octets_per_s_min: 240,
