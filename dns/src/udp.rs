@@ -1,8 +1,8 @@
 //! UDP: per listening address one socket and one thread for each core, sharing the port.
 //!
 //! The kernel spreads clients over the sockets (`SO_REUSEPORT`; by the CPU that received, where
-//! [`crate::cpu`] planned so), so workers share nothing but the view, which each loads once per batch. Between receive and send there is no lock, no allocation
-//! and no await.
+//! [`crate::cpu`] planned so), so workers share nothing but the view, which each loads once per
+//! batch. Between receive and send there is no lock, no allocation and no await.
 
 mod batch;
 
@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::getpriority_process;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::answer::{Arrival, Transport, handle};
@@ -33,6 +34,8 @@ const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause after a failed receive, so that a broken socket does not take a core.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// A worker's turn on a CPU that others want too: some hundred answers, a tenth of the usual turn.
+const TURN_NS: u64 = 200_000;
 /// Batches a worker still answers after it was told to stop, so that a flood cannot keep it.
 const DRAIN_BATCHES_MAX: usize = 64;
 
@@ -92,6 +95,10 @@ pub(crate) fn receive_buffer_shortfall(socket: &UdpSocket) -> Option<(usize, usi
 
 /// Serves one socket until the server stops.
 pub(crate) fn serve(socket: &UdpSocket, shared: &Arc<Shared>, counters: &Counters) {
+    if let Ok(nice) = getpriority_process(None) {
+        // What the system refuses costs smoothness, not correctness.
+        let _refused = batch::take_turns_of(TURN_NS, nice);
+    }
     // A panic would silence one worker's share of the clients for ever. None is known; should one
     // come, it costs its batch.
     while std::panic::catch_unwind(AssertUnwindSafe(|| work(socket, shared, counters))).is_err() {

@@ -1,4 +1,5 @@
-//! Batched datagrams: the one file of this crate that talks to the system with raw pointers.
+//! Batched datagrams: the one file of this crate that talks to the system with raw pointers, and so
+//! the home of the few other calls that want them.
 //!
 //! `recvmmsg` and `sendmmsg` take arrays of headers that point at buffers, addresses and control
 //! data. All of these are boxed once and never move; the headers are pointed at them when the batch
@@ -220,6 +221,28 @@ pub(super) fn spread_by_cpu(
     ];
     let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
     set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, program)
+}
+
+/// Asks the system for turns of at most `ns` on a CPU that others want too, at the priority that the
+/// thread has (`sched_setattr(2)`). Since Linux 6.12 the shortest turn among those who wait bounds
+/// the turns of all, so that an answer waits no longer than this for a compilation on its CPU;
+/// before, the kernel ignores it.
+pub(super) fn take_turns_of(ns: u64, nice: i32) -> io::Result<()> {
+    let attributes = libc::sched_attr {
+        size: u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0),
+        sched_policy: u32::try_from(libc::SCHED_OTHER).unwrap_or(0),
+        sched_flags: 0,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: ns,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    let caller: libc::pid_t = 0;
+    // SAFETY: the pointer is to a live structure of the size that it states; the kernel reads it.
+    let result =
+        unsafe { libc::syscall(libc::SYS_sched_setattr, caller, &raw const attributes, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Return the accumulator (linux/filter.h).

@@ -71,3 +71,10 @@ fn a_worker_has_room_for_a_burst_or_says_what_it_lacks() {
     let (wanted, given) = receive_buffer_shortfall(&sockets[0]).expect("short now");
     assert_eq!((wanted, given), (RECEIVE_BUFFER_OCTETS, 4096));
 }
+
+#[test]
+fn short_turns_leave_the_priority_as_it_is() {
+    let nice = rustix::process::getpriority_process(None).expect("a priority");
+    super::batch::take_turns_of(super::TURN_NS, nice).expect("an ordinary thread may");
+    assert_eq!(rustix::process::getpriority_process(None), Ok(nice));
+}
