@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// First octets of every frame.
 pub const MAGIC: [u8; 8] = *b"NRSIDE\r\n";
 /// The newest format this build writes, and the only one it reads.
-pub const FORMAT: u16 = 3;
+pub const FORMAT: u16 = 4;
 /// The largest payload, in octets (1 GiB).
 pub const PAYLOAD_OCTETS_MAX: usize = 1 << 30;
 const HEAD_OCTETS: usize = 8 + 2 + 8 + 32;

@@ -5,8 +5,8 @@
 //! measured prefixes cut the intervals, cuts finer than /24 or /56 fold by majority, and equal
 //! neighbours merge.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ use ipnet::IpNet;
 use model::Policy;
 use model::policy::LocaleOverrides;
 use model::service::{Fallback, GlobalService};
+use model::site::SiteId;
+use smallvec::SmallVec;
 
 use crate::atlas::Atlas;
 use crate::cut::{self, Cuts, NO_OVERLAY, Segments};
@@ -164,7 +166,7 @@ fn steering_hash(service: &GlobalService) -> u64 {
     hasher.finish()
 }
 
-fn fallback_sites(service: &GlobalService) -> &[model::site::SiteId] {
+fn fallback_sites(service: &GlobalService) -> &[SiteId] {
     match &service.fallback {
         Fallback::AnswerSites(sites) => sites,
         Fallback::AnswerAll | Fallback::AnswerNone => &[],
@@ -253,7 +255,8 @@ impl<'a> Leaves<'a> {
         let (mut leaves, reaches) = (self.leaves.into_values(), self.reaches.into_values());
         set_blocks(&mut leaves, &v4, sticky.v4_len, |leaf| &mut leaf.block_v4_len);
         set_blocks(&mut leaves, &v6, sticky.v6_len, |leaf| &mut leaf.block_v6_len);
-        ServiceMap { v4, v6, resolver_v4, resolver_v6, leaves, reaches }
+        let near = near(&self.ranker, &leaves);
+        ServiceMap { v4, v6, resolver_v4, resolver_v6, leaves, reaches, near }
     }
 
     /// The clients' table.
@@ -327,6 +330,21 @@ impl<'a> Leaves<'a> {
         });
         LeafId(self.leaves.number(leaf))
     }
+}
+
+/// What [`ServiceMap::near`] tells, of every site that some block sees first.
+fn near(ranker: &Ranker<'_>, leaves: &[Leaf]) -> Vec<Vec<SiteId>> {
+    let heads = |leaf: &Leaf| {
+        let sharing = leaf.sites.iter().take(usize::from(leaf.shared).max(1)).copied();
+        sharing.chain(leaf.shift.map(|(to, _)| to)).collect::<SmallVec<[SiteId; 5]>>()
+    };
+    let first: BTreeSet<SiteId> = leaves.iter().flat_map(heads).collect();
+    let count = first.last().map_or(0, |last| usize::from(last.0) + 1);
+    let mut near = vec![Vec::new(); count];
+    for site in first {
+        near[usize::from(site.0)] = ranker.near(site);
+    }
+    near
 }
 
 #[expect(clippy::expect_used, reason = "a locale table covers its space from 0 in rising order")]

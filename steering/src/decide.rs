@@ -11,6 +11,8 @@
 mod found;
 mod state;
 
+use std::borrow::Cow;
+
 use model::observe::Client;
 use model::site::SiteId;
 use serde::{Deserialize, Serialize};
@@ -185,7 +187,8 @@ pub fn decide(map: &ServiceMap, state: &ServiceState, client: Client) -> Decisio
         return decision;
     }
     let nobody = Reach::default();
-    choose(&found, map.reaches.get(found.leaf.reach as usize).unwrap_or(&nobody), state)
+    let reach = map.reaches.get(found.leaf.reach as usize).unwrap_or(&nobody);
+    choose(&found, state, reach, |first| map.near(first).into())
 }
 
 /// Tells through which uplink of each site these clients are answered.
@@ -244,12 +247,23 @@ impl Queue {
     }
 }
 
-/// Decides for clients of a leaf.
-pub(crate) fn choose(found: &Found<'_>, reach: &Reach, state: &ServiceState) -> Decision {
-    with_uplinks(choose_sites(found, reach, state), found.leaf)
+/// Decides for clients of a leaf. `near` gives the sites near one, as [`ServiceMap::near`] does; it is
+/// asked when the leaf's own are all out.
+pub(crate) fn choose<'b>(
+    found: &Found<'_>,
+    state: &ServiceState,
+    reach: &'b Reach,
+    near: impl FnOnce(SiteId) -> Cow<'b, [SiteId]>,
+) -> Decision {
+    with_uplinks(choose_sites(found, state, reach, near), found.leaf)
 }
 
-fn choose_sites(found: &Found<'_>, reach: &Reach, state: &ServiceState) -> Decision {
+fn choose_sites<'b>(
+    found: &Found<'_>,
+    state: &ServiceState,
+    reach: &'b Reach,
+    near: impl FnOnce(SiteId) -> Cow<'b, [SiteId]>,
+) -> Decision {
     let leaf = found.leaf;
     let queue = Queue::new(leaf, found.block, state);
     let mut taken = Taken { decision: Decision::empty(found.scope_len, Reason::Best), state };
@@ -267,21 +281,29 @@ fn choose_sites(found: &Found<'_>, reach: &Reach, state: &ServiceState) -> Decis
         };
         return taken.decision;
     }
+    let first = queue.sites().first().or_else(|| leaf.sites.first());
+    let near = first.map(|&first| near(first)).unwrap_or_default();
+    let beyond = Beyond { near: &near, pool: &reach.pool, run: found.run };
     if state.is_any_usable {
-        taken.take(around(&reach.pool, found.run).filter(|&site| state.is_usable(site)));
+        taken.take(beyond.sites().filter(|&site| state.is_usable(site)));
         if taken.decision.len > 0 {
             taken.decision.reason = if state.is_panic { Reason::Panic } else { Reason::Failover };
             return taken.decision;
         }
     }
-    all_out(taken, &queue, reach, found.run)
+    all_out(taken, &queue, &reach.fallback, &beyond)
 }
 
 /// Nothing is usable: what guesses took away comes back, what orders took away does not.
-fn all_out(mut taken: Taken<'_>, queue: &Queue, reach: &Reach, run: Block) -> Decision {
+fn all_out(
+    mut taken: Taken<'_>,
+    queue: &Queue,
+    fallback: &[SiteId],
+    beyond: &Beyond<'_>,
+) -> Decision {
     let state = taken.state;
     let stays = |site: &SiteId| !state.is_drained(*site);
-    if !reach.pool.iter().any(stays) {
+    if !beyond.pool.iter().any(stays) {
         taken.decision.reason = Reason::Fenced;
         return taken.decision;
     }
@@ -291,7 +313,7 @@ fn all_out(mut taken: Taken<'_>, queue: &Queue, reach: &Reach, run: Block) -> De
             return taken.decision;
         }
         WhenAllOut::Sites => {
-            let fallback = reach.fallback.iter().copied().filter(stays);
+            let fallback = fallback.iter().copied().filter(stays);
             taken.take(fallback.clone().filter(|&site| state.is_up(site)));
             taken.take_if_none(fallback);
             taken.decision.reason = Reason::FallbackSites;
@@ -303,16 +325,30 @@ fn all_out(mut taken: Taken<'_>, queue: &Queue, reach: &Reach, run: Block) -> De
         let listed = queue.sites().iter().copied();
         taken.take(listed.clone().filter(|&site| state.is_ready(site)));
         taken.take_if_none(listed);
-        taken.take_if_none(around(&reach.pool, run).filter(stays));
+        taken.take_if_none(beyond.sites().filter(stays));
         taken.decision.reason = Reason::AllOut;
     }
     taken.decision
 }
 
-/// A list from a place that depends on the block, once around.
-fn around(sites: &[SiteId], block: Block) -> impl Iterator<Item = SiteId> {
-    let (before, from) = sites.split_at(block.spread(sites.len()).min(sites.len()));
-    from.iter().chain(before).copied()
+/// The sites that orders leave to some clients beyond their leaf.
+struct Beyond<'b> {
+    /// Those near their first one, best first; of the whole pool, whatever orders say.
+    near: &'b [SiteId],
+    /// In id order.
+    pool: &'b [SiteId],
+    run: Block,
+}
+
+impl Beyond<'_> {
+    /// The near ones in their order, then the others once around from a place that depends on the run.
+    fn sites(&self) -> impl Iterator<Item = SiteId> {
+        let near = self.near.iter().copied().filter(|site| self.pool.binary_search(site).is_ok());
+        let (before, from) =
+            self.pool.split_at(self.run.spread(self.pool.len()).min(self.pool.len()));
+        let around = from.iter().chain(before).copied();
+        near.chain(around.filter(|site| !self.near.contains(site)))
+    }
 }
 
 /// Fills a decision up to the service's `answers.max`.

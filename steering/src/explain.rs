@@ -81,7 +81,7 @@ pub fn explain_at(
     let ranker = Ranker::at_place(snapshot, spec, &residuals, place);
     let sight = Sight::of_place(&place.locale);
     let spot = Spot::new(&ranker, &sight, caller);
-    let (decision, found) = (spot.decide(&state), spot.found());
+    let (decision, found) = (spot.decide(&ranker, &state), spot.found());
     let client = Client { ip: caller, source_len: None };
     let (id, locale) = (service, place.locale.clone());
     let place = Some(place);

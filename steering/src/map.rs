@@ -15,6 +15,9 @@ pub use crate::runs::RunTable;
 
 /// The most sites a leaf lists.
 pub const LEAF_SITES_MAX: usize = 4;
+/// The most sites kept as near to another: an outage of more of them is a province's, and then the
+/// rest of the pool takes its clients evenly.
+pub const NEAR_SITES_MAX: usize = 32;
 
 /// A leaf's number within its [`ServiceMap`].
 #[derive(
@@ -103,9 +106,18 @@ pub struct ServiceMap {
     pub leaves: Vec<Leaf>,
     /// What orders leave, by [`Leaf::reach`].
     pub reaches: Vec<Reach>,
+    /// By site that is the first for anybody: where those go when every site of their leaf is out, see
+    /// [`ServiceMap::near`].
+    pub near: Vec<Vec<SiteId>>,
 }
 
 impl ServiceMap {
+    /// The sites of the pool in the order in which a client at this one would be led to them, at most
+    /// [`NEAR_SITES_MAX`]. An outage takes neighbours together, and a list of four may be one town.
+    pub fn near(&self, first: SiteId) -> &[SiteId] {
+        self.near.get(usize::from(first.0)).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Octets of memory the map takes, for the metrics and the compiler's budget.
     pub fn memory_octets(&self) -> usize {
         self.v4.memory_octets()
@@ -114,6 +126,7 @@ impl ServiceMap {
             + self.resolver_v6.memory_octets()
             + size_of_val(&*self.leaves)
             + self.reaches.iter().map(|reach| size_of_val(&*reach.pool)).sum::<usize>()
+            + self.near.iter().map(|sites| size_of_val(&**sites)).sum::<usize>()
     }
 }
 

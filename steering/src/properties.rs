@@ -21,6 +21,8 @@ use crate::reference::{self, RefLeaf};
 use crate::snapshot::Snapshot;
 use crate::world::{World, isp, site};
 
+mod beyond;
+
 /// Enough to meet every branch of the reference many times; a case is a whole world.
 const CASES: u32 = 96;
 
@@ -217,8 +219,13 @@ pub(crate) fn random_latency(dice: &mut Dice, ids: &[SiteId]) -> LatencyMap {
 }
 
 pub(crate) fn random_world(seed: u64) -> World {
+    random_world_of(seed, 1)
+}
+
+/// A world of at least so many sites.
+fn random_world_of(seed: u64, sites_min: u64) -> World {
     let dice = &mut Dice(seed);
-    let count = usize::try_from(dice.roll(8) + 1).expect("small");
+    let count = usize::try_from(dice.roll(8) + sites_min).expect("small");
     let sites: Vec<Site> = (0..count).map(|number| random_site(dice, number)).collect();
     let ids: Vec<SiteId> = (0..count).map(|at| SiteId(u16::try_from(at).expect("small"))).collect();
     let prefixes: Vec<(IpNet, Locale)> =

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 
 use ipnet::IpNet;
 use model::Policy;
-use model::geo::Isp;
+use model::geo::{Isp, Locale, Point};
 use model::policy::{Effect, Fence, Match, Rule};
 use model::service::{Class, GlobalService, TierStep};
 use model::site::{Site, SiteId, Tier};
@@ -19,7 +19,7 @@ use crate::atlas::Atlas;
 use crate::bill::{Bill, UNKNOWN_DISTANCE_M};
 use crate::compile::Inputs;
 use crate::latency::{self, Index, Level, OfLevel, Residual};
-use crate::map::{LEAF_SITES_MAX, Leaf, Reach};
+use crate::map::{LEAF_SITES_MAX, Leaf, NEAR_SITES_MAX, Reach};
 use crate::place::Place;
 use crate::presence;
 use crate::share;
@@ -72,6 +72,7 @@ pub(crate) struct Ranker<'a> {
 struct Candidate<'a> {
     id: SiteId,
     site: &'a Site,
+    point: Option<Point>,
     place: Option<Place>,
     seed: u32,
     weight: u32,
@@ -139,10 +140,12 @@ impl<'a> Ranker<'a> {
         let flag = |flags: &[bool], id: SiteId| flags.get(usize::from(id.0)) == Some(&true);
         let known = |id: SiteId| Some((id, policy.sites.get(usize::from(id.0))?));
         let stays = |&(id, site): &(SiteId, &Site)| !site.drain && !flag(drained, id);
+        let point = |id: SiteId| atlas.site_points.get(usize::from(id.0)).copied().flatten();
         let candidate = |(id, site): (SiteId, &'a Site)| Candidate {
             id,
             site,
-            place: atlas.site_points.get(usize::from(id.0)).copied().flatten().map(Place::new),
+            point: point(id),
+            place: point(id).map(Place::new),
             seed: share::seed(site.name.as_str()),
             weight: service.steering.weights.get(&id).copied().unwrap_or(WEIGHT_DEFAULT),
             is_long_out: flag(long_out, id),
@@ -239,6 +242,23 @@ impl<'a> Ranker<'a> {
         self.pass_gate(&mut ranked);
         ranked.sort_unstable_by_key(Ranked::key);
         ranked
+    }
+
+    /// The other candidates as a client at one of them would be led to them, by no rule.
+    pub(crate) fn near(&self, from: SiteId) -> Vec<SiteId> {
+        let Some(here) = self.candidates.iter().find(|candidate| candidate.id == from) else {
+            return Vec::new();
+        };
+        let locale = Locale {
+            country: Some(here.site.country),
+            subdivision: here.site.subdivision,
+            isp: here.site.isps.first().copied(),
+            point: here.point,
+            ..Locale::default()
+        };
+        let ranked = self.rank(&Sight::of_place(&locale), &[], &Orders::default());
+        let others = ranked.iter().map(|one| one.site).filter(|&site| site != from);
+        others.take(NEAR_SITES_MAX).collect()
     }
 
     /// Stages the tier order, rung by rung. The gate is the first step that accepts a site: its

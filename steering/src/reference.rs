@@ -64,40 +64,11 @@ pub(crate) fn leaf(world: &World, ip: IpAddr) -> RefLeaf {
         Some(Effect::Pin(sites)) => sites,
         _ => &[],
     };
-    let bill = |id: SiteId| bill_us(world, locale, ip, id);
-    let rung = |id: SiteId| {
-        let agrees = |rung: &Rung| agree(*rung, locale, world.policy.site(id));
-        service.steering.prefer.iter().position(agrees).unwrap_or(usize::MAX)
-    };
-    let gate = |id: SiteId| {
-        let tier = world.policy.site(id).tier;
-        let mut steps = service.tiers.iter().enumerate();
-        let step = steps.find(|(_, step)| {
-            step.tier == tier && step.budget_us.is_none_or(|budget| bill(id) <= i64::from(budget))
-        });
-        step.map_or(usize::MAX, |(place, _)| place)
-    };
+    let order = order(world, locale, Some(ip), (&candidates, pins));
+    let bill = |id: SiteId| bill_us(world, locale, Some(ip), id);
+    let rung = |id: SiteId| rung(world, locale, id);
+    let gate = |id: SiteId| gate(world, locale, Some(ip), id);
     let pin = |id: SiteId| pins.iter().position(|&pinned| pinned == id).unwrap_or(usize::MAX);
-    let stage = |id: SiteId| {
-        let peers = candidates.iter().filter(|&&peer| pin(peer) == usize::MAX);
-        let first = peers.filter(|&&peer| rung(peer) == rung(id)).map(|&peer| gate(peer)).min();
-        let step = gate(id);
-        if step == usize::MAX {
-            return usize::MAX;
-        }
-        if Some(step) == first {
-            return 0;
-        }
-        let has_budget = |step: &model::service::TierStep| step.budget_us.is_some();
-        let is_last_resort =
-            !has_budget(&service.tiers[step]) && service.tiers[..step].iter().any(has_budget);
-        if is_last_resort { usize::MAX } else { step + 1 }
-    };
-    let mut order = candidates.clone();
-    order.sort_by_key(|&id| {
-        let tier = Reverse(world.policy.site(id).tier);
-        (pin(id), rung(id), stage(id), bill(id), distance_m(world, locale, id), tier, id)
-    });
 
     let mut sharing: Vec<(SiteId, u32)> = Vec::new();
     if let Some(&best) = order.first()
@@ -145,6 +116,87 @@ pub(crate) fn leaf(world: &World, ip: IpAddr) -> RefLeaf {
     let answered = told_apart().map(|id| (id, answered(world, locale, id))).collect();
     let takes_turns = told_apart().any(|id| takes_turns(world, id));
     RefLeaf { sites, sharing, shift, allowed: candidates, fallback, answered, takes_turns }
+}
+
+/// These sites as a client of a locale is led to them, best first.
+fn order(
+    world: &World,
+    locale: &Locale,
+    ip: Option<IpAddr>,
+    (candidates, pins): (&[SiteId], &[SiteId]),
+) -> Vec<SiteId> {
+    let tiers = &world.policy.services[0].tiers;
+    let rung = |id: SiteId| rung(world, locale, id);
+    let gate = |id: SiteId| gate(world, locale, ip, id);
+    let pin = |id: SiteId| pins.iter().position(|&pinned| pinned == id).unwrap_or(usize::MAX);
+    let stage = |id: SiteId| {
+        let peers = candidates.iter().filter(|&&peer| pin(peer) == usize::MAX);
+        let first = peers.filter(|&&peer| rung(peer) == rung(id)).map(|&peer| gate(peer)).min();
+        let step = gate(id);
+        if step == usize::MAX {
+            return usize::MAX;
+        }
+        if Some(step) == first {
+            return 0;
+        }
+        let has_budget = |step: &model::service::TierStep| step.budget_us.is_some();
+        let is_last_resort = !has_budget(&tiers[step]) && tiers[..step].iter().any(has_budget);
+        if is_last_resort { usize::MAX } else { step + 1 }
+    };
+    let mut order = candidates.to_vec();
+    order.sort_by_key(|&id| {
+        let tier = Reverse(world.policy.site(id).tier);
+        let bill = bill_us(world, locale, ip, id);
+        (pin(id), rung(id), stage(id), bill, distance_m(world, locale, id), tier, id)
+    });
+    order
+}
+
+fn rung(world: &World, locale: &Locale, id: SiteId) -> usize {
+    let agrees = |rung: &Rung| agree(*rung, locale, world.policy.site(id));
+    let prefer = &world.policy.services[0].steering.prefer;
+    prefer.iter().position(agrees).unwrap_or(usize::MAX)
+}
+
+fn gate(world: &World, locale: &Locale, ip: Option<IpAddr>, id: SiteId) -> usize {
+    let tier = world.policy.site(id).tier;
+    let bill = bill_us(world, locale, ip, id);
+    let mut steps = world.policy.services[0].tiers.iter().enumerate();
+    let step = steps.find(|(_, step)| {
+        step.tier == tier && step.budget_us.is_none_or(|budget| bill <= i64::from(budget))
+    });
+    step.map_or(usize::MAX, |(place, _)| place)
+}
+
+/// Where clients go whose sites are all out: as a client at the first of these sites would, as far as
+/// that one's own view of the fences lets it.
+pub(crate) fn near(world: &World, first: SiteId) -> Vec<SiteId> {
+    let service = &world.policy.services[0];
+    let site = world.policy.site(first);
+    let locale = Locale {
+        country: Some(site.country),
+        subdivision: site.subdivision,
+        isp: site.isps.first().copied(),
+        point: site.point,
+        ..Locale::default()
+    };
+    let is_candidate = |id: &SiteId| {
+        let to = world.policy.site(*id);
+        let is_drained = to.drain || world.health.is_drained(*id);
+        let is_inside = match &service.fence {
+            None => true,
+            Some(Fence::Match(rung)) => agree(*rung, &locale, to),
+            Some(Fence::Sites(sites)) => sites.contains(id),
+        };
+        !is_drained && is_inside
+    };
+    let candidates: Vec<SiteId> = service.pool.iter().copied().filter(is_candidate).collect();
+    if !candidates.contains(&first) {
+        return Vec::new();
+    }
+    let mut order = order(world, &locale, None, (&candidates, &[]));
+    order.retain(|&id| id != first);
+    order
 }
 
 /// The addresses that stand for a site, before an answer takes its part of them.
@@ -243,7 +295,7 @@ fn distance_m(world: &World, locale: &Locale, id: SiteId) -> u32 {
     }
 }
 
-fn bill_us(world: &World, locale: &Locale, ip: IpAddr, id: SiteId) -> i64 {
+fn bill_us(world: &World, locale: &Locale, ip: Option<IpAddr>, id: SiteId) -> i64 {
     let site = world.policy.site(id);
     let steering = &world.policy.services[0].steering;
     let mut bill = 8_200 + (i64::from(distance_m(world, locale, id)) * 187 + 5_000) / 10_000;
@@ -269,7 +321,7 @@ fn bill_us(world: &World, locale: &Locale, ip: IpAddr, id: SiteId) -> i64 {
 }
 
 /// How fine a level is, when the client is of it.
-fn fineness(level: &Level, locale: &Locale, ip: IpAddr) -> Option<u32> {
+fn fineness(level: &Level, locale: &Locale, ip: Option<IpAddr>) -> Option<u32> {
     match *level {
         Level::World => Some(0),
         Level::Continent(continent) => {
@@ -285,7 +337,9 @@ fn fineness(level: &Level, locale: &Locale, ip: IpAddr) -> Option<u32> {
         Level::AsnSubdivision(asn, subdivision) => {
             (locale.asn == Some(asn) && locale.subdivision == Some(subdivision)).then_some(5)
         }
-        Level::Prefix(prefix) => prefix.contains(&ip).then_some(6 + u32::from(prefix.prefix_len())),
+        Level::Prefix(prefix) => {
+            ip.is_some_and(|ip| prefix.contains(&ip)).then_some(6 + u32::from(prefix.prefix_len()))
+        }
     }
 }
 

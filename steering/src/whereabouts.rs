@@ -256,7 +256,7 @@ impl Locator {
         let service = self.snapshot.policy.services.get(id.0 as usize)?;
         let ranker = Ranker::at_place(&self.snapshot, service, &self.residuals, at);
         let sight = Sight::of_place(&at.locale);
-        Some(Spot::new(&ranker, &sight, caller).decide(state))
+        Some(Spot::new(&ranker, &sight, caller).decide(&ranker, state))
     }
 }
 
@@ -289,8 +289,8 @@ impl Spot {
         }
     }
 
-    pub(crate) fn decide(&self, state: &ServiceState) -> Decision {
-        choose(&self.found(), &self.reach, state)
+    pub(crate) fn decide(&self, ranker: &Ranker<'_>, state: &ServiceState) -> Decision {
+        choose(&self.found(), state, &self.reach, |first| ranker.near(first).into())
     }
 
     /// As if it had been looked up.

@@ -50,6 +50,33 @@ fn a_down_site_is_skipped_and_the_scope_stays() {
 }
 
 #[test]
+fn when_a_whole_town_is_out_its_clients_go_to_the_next_and_not_round_the_world() {
+    let town = |at: u8| site(&format!("gz-{at}"), Tier::Core, "CN-GD cn-ct 23.13 113.26");
+    let mut sites: Vec<_> = (0..5).map(town).collect();
+    sites.extend([
+        site("fra", Tier::Core, "DE - 50.11 8.68"),
+        site("sha", Tier::Core, "CN-SH cn-ct 31.23 121.47"),
+        site("xm-cu", Tier::Core, "CN-FJ cn-cu 24.48 118.09"),
+    ]);
+    let prefixes = [
+        ("14.0.0.0/10", locale("CN-GD cn-ct 22.54 114.06")),
+        ("91.0.0.0/10", locale("DE as3320 52.52 13.40")),
+    ];
+    let mut world = World::new(sites, &prefixes);
+    world.health.sites = vec![Verdict::Down; 5];
+    world.health.sites.extend([Verdict::Up; 3]);
+    // Shanghai is farther than Xiamen and of the carrier of Guangzhou's sites.
+    for block in ["14.1.2.0/24", "14.33.0.0/24", "14.60.7.0/24"] {
+        assert_eq!(world.answer(ecs(block)), "failover/2 sha");
+    }
+    world.health.sites[6] = Verdict::Down;
+    assert_eq!(world.answer(ecs("14.1.2.0/24")), "failover/2 xm-cu");
+    world.service().answers.sites_max = 2;
+    assert_eq!(world.answer(ecs("14.1.2.0/24")), "failover/2 xm-cu fra");
+    assert_eq!(world.answer(ecs("91.1.2.0/24")), "best/10 fra");
+}
+
+#[test]
 fn readiness_never_reported_is_not_ready() {
     let mut world = world();
     world.health.readiness =
@@ -145,7 +172,11 @@ fn the_short_way_comes_to_what_the_long_one_does() {
                 let block = Block::new(u64::from(number) << 40, 24);
                 let found = Found::at_place(&leaf, block, run, 20);
                 let Some(decision) = state.best(&found) else { continue };
-                assert_eq!(decision, choose(&found, &reach, &state), "{leaf:?} {state:?}");
+                assert_eq!(
+                    decision,
+                    choose(&found, &state, &reach, |_| (&[]).into()),
+                    "{leaf:?} {state:?}"
+                );
                 short += 1;
                 shared += u32::from(sharing > 0);
             }
