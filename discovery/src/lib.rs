@@ -38,7 +38,6 @@ pub use hold::{Known, Quarantined};
 pub use hub::{Completeness, Picture};
 pub use journal::JournalError;
 pub use server::{Access, AccessError};
-pub use status::CONTROLLER_NAME;
 pub use wanted::{ObjectStatus, Said};
 
 use crate::hold::Hold;

@@ -3,12 +3,11 @@
 //! Whoever wrote such an object looks at its status, not at our log. For a route that is one entry for
 //! each of its parents that is ours; a Gateway says it by itself, when it already was ours.
 
-use model::gateway::{GATEWAY_GROUP, ObjectKind};
+use model::gateway::{GATEWAY_CONTROLLER, GATEWAY_GROUP, ObjectKind};
 use model::name::ObjectRef;
 use serde_json::{Value, json};
 
 use crate::hold::Quarantined;
-use crate::status::CONTROLLER_NAME;
 use crate::wanted::{ObjectStatus, Subject};
 
 /// The longest message of a condition (Kubernetes API conventions).
@@ -47,7 +46,7 @@ fn refusal(one: &Quarantined, is_ours: &impl Fn(&Subject) -> bool) -> Option<Obj
                 parents.iter().filter(|parent| names_ours(parent, &object.namespace, is_ours));
             let entry = |parent: &Value| {
                 json!({
-                    "parentRef": parent, "controllerName": CONTROLLER_NAME,
+                    "parentRef": parent, "controllerName": GATEWAY_CONTROLLER,
                     "conditions": [condition("Accepted", "UnsupportedValue")],
                 })
             };
@@ -72,7 +71,7 @@ fn names_ours(parent: &Value, namespace: &str, is_ours: &impl Fn(&Subject) -> bo
 
 #[cfg(test)]
 mod tests {
-    use model::gateway::ObjectKind;
+    use model::gateway::{GATEWAY_CONTROLLER, ObjectKind};
     use model::name::ObjectRef;
     use serde_json::{Value, json};
 
@@ -80,7 +79,6 @@ mod tests {
     use crate::follow::Change;
     use crate::hold::Hold;
     use crate::item::Item;
-    use crate::status::CONTROLLER_NAME;
     use crate::wanted::ObjectStatus;
 
     fn bad(kind: ObjectKind, spec: &Value) -> Vec<ObjectStatus> {
@@ -106,7 +104,7 @@ mod tests {
         let parent = &status["parents"][0];
         assert_eq!(status["parents"].as_array().map(Vec::len), Some(1));
         assert_eq!(parent["parentRef"], json!({"name": "edge", "sectionName": "web"}));
-        assert_eq!(parent["controllerName"], CONTROLLER_NAME);
+        assert_eq!(parent["controllerName"], GATEWAY_CONTROLLER);
         let condition = &parent["conditions"][0];
         assert_eq!(
             (&condition["type"], &condition["status"]),

@@ -4,12 +4,10 @@
 //! In lists that several controllers share (`parents` of routes, `ancestors` of policies) the entries
 //! of others are written back as they were: the lists are atomic, so that leaving one out deletes it.
 
+use model::gateway::GATEWAY_CONTROLLER;
 use serde_json::{Map, Value};
 
 use crate::item::digest as digest_octets;
-
-/// Who we are in statuses and in `controllerName` of a GatewayClass.
-pub const CONTROLLER_NAME: &str = "nearside.dev/gateway-controller";
 
 /// Lists with an entry for each controller.
 const SHARED: [&str; 2] = ["parents", "ancestors"];
@@ -104,7 +102,7 @@ fn date(current: &Value, wanted: &mut Value, now: &str) {
 }
 
 fn is_ours(entry: &Value) -> bool {
-    entry[CONTROLLER] == CONTROLLER_NAME
+    entry[CONTROLLER] == GATEWAY_CONTROLLER
 }
 
 /// Without times and without what is empty: an absent list and an empty one say the same.

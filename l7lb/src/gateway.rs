@@ -7,7 +7,7 @@ mod config;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use model::gateway::GatewayObjects;
-use model::name::SiteName;
+use model::name::{ObjectRef, SiteName};
 use model::observe::{BackendReport, SiteReport};
 use pingora_core::apps::{HttpServerApp, HttpServerOptions};
 use pingora_core::protocols::http::v2::server::default_h2_options;
@@ -95,7 +95,8 @@ impl Gateway {
         let http_sockets = bind_all(&config.http, &mut inherited)?;
         let https_sockets = bind_all(&config.https, &mut inherited)?;
         let open = (http_sockets.as_slice(), https_sockets.as_slice());
-        let view = empty_view(config.addressing, open, config.locality);
+        let given = (config.addressing, config.assigned);
+        let view = empty_view(given, open, config.locality);
         let site_header = match config.expose_site {
             ExposeSite::Yes => http::HeaderValue::from_str(site.as_str()).ok(),
             ExposeSite::No => None,
@@ -180,6 +181,12 @@ impl Gateway {
             tracing::warn!(site = %self.site, %origin, "{text}");
         }
         *told = warnings.iter().cloned().collect();
+    }
+
+    /// The addresses that Gateways have.
+    #[must_use]
+    pub fn assigned(&self) -> BTreeMap<ObjectRef, Vec<IpAddr>> {
+        self.view.load().assigned.clone()
     }
 
     /// What is to be said in the status of each document that is loaded now.
@@ -331,13 +338,13 @@ impl Drop for Gateway {
 
 /// The place of the view, with nothing in it but the operator's sockets.
 fn empty_view(
-    addressing: Addressing,
+    (addressing, assigned): (Addressing, BTreeMap<ObjectRef, Vec<IpAddr>>),
     (http, https): (&[tokio::net::TcpListener], &[tokio::net::TcpListener]),
     here: Locality,
 ) -> Arc<ArcSwap<GatewayView>> {
     let ground = Ground { addressing, http: addresses(http), https: addresses(https) };
     let (ground, kept) = (Arc::new(ground), Arc::new(Kept::at(here)));
-    let empty = GatewayView { ground, kept, ..GatewayView::default() };
+    let empty = GatewayView { ground, kept, assigned, ..GatewayView::default() };
     Arc::new(ArcSwap::from_pointee(empty))
 }
 

@@ -35,6 +35,7 @@ mod error_page;
 mod explain;
 mod external_auth;
 mod flow;
+mod forecast;
 mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -91,14 +92,13 @@ pub use explain::{
     BackendShown, CandidateShown, EndpointShown, PlaceShown, Question, QuestionError,
     RouteExplanation, RuleShown, TlsShown, explain_documents,
 };
+pub use forecast::forecast;
 pub use gateway::{Config, ExposeSite, Gateway, Limits, StartError};
 pub use head::HeadLimits;
 pub use inherited::Inherited;
 pub use insight::{Insight, metrics_text};
 pub use socket::{Place, PlaceState, Wire};
-pub use status::{
-    GATEWAY_CONTROLLER, INGRESS_CONTROLLER, News, ObjectStatus, StatusUpdate, Statuses,
-};
+pub use status::{INGRESS_CONTROLLER, News, ObjectStatus, StatusUpdate, Statuses};
 pub use ticket::{TicketSecrets, TicketSecretsError};
 pub use topology::Locality;
 pub use view::Warning;

@@ -8,14 +8,13 @@ mod news;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use model::gateway::{GATEWAY_GROUP, ObjectKind, ParentKind, ParentRef};
+use model::gateway::{GATEWAY_CONTROLLER, GATEWAY_GROUP, ObjectKind, ParentKind, ParentRef};
 use model::name::ObjectRef;
 use serde_json::{Value, json};
 
 pub use self::news::{News, Statuses};
+use crate::view::Warning;
 
-/// Who we are, in `controllerName` of GatewayClasses and statuses.
-pub const GATEWAY_CONTROLLER: &str = "nearside.dev/gateway-controller";
 /// Who we are, in `controller` of IngressClasses.
 pub const INGRESS_CONTROLLER: &str = "nearside.dev/ingress-controller";
 /// Upstream's limit on parents and ancestors of a status.
@@ -277,8 +276,14 @@ impl ObjectStatus {
         }
     }
 
+    /// Conditions that are not as they should be, with where the object is from.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let one = |text| Warning { origin: Arc::clone(&self.origin), text };
+        self.faults().into_iter().map(one)
+    }
+
     /// Conditions that are not as they should be, each with its place.
-    pub(crate) fn faults(&self) -> Vec<String> {
+    fn faults(&self) -> Vec<String> {
         let of = |what: String, all: &[Condition]| -> Vec<String> {
             let faults = all.iter().filter_map(Condition::fault);
             faults.map(|fault| format!("{what}: {fault}")).collect()

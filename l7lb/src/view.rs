@@ -142,11 +142,7 @@ impl GatewayView {
         let statuses = Statuses::sharing(told.collect(), &before.statuses);
         let assigned = std::mem::take(&mut attachment.assigned);
         warnings.append(&mut attachment.warnings);
-        for status in &statuses {
-            let origin = &status.origin;
-            let told = status.faults().into_iter();
-            warnings.extend(told.map(|text| Warning { origin: Arc::clone(origin), text }));
-        }
+        warnings.extend(statuses.iter().flat_map(|one| one.warnings()));
         drop(attachment);
         let view = Self {
             routes,

@@ -29,7 +29,7 @@ pub use listener::{
     IngressClass, LabelExpression, LabelOperator, LabelSelector, Listener, ListenerProtocol,
     ListenerSet, ListenerTls, Namespace, NamespaceFilter, ReferenceGrant, SubjectAltName, TlsMode,
 };
-pub use object::{GATEWAY_GROUP, GatewayObject, Object, ObjectKind};
+pub use object::{GATEWAY_CONTROLLER, GATEWAY_GROUP, GatewayObject, Object, ObjectKind};
 pub use object_set::{Edit, ObjectSet};
 pub use route::{
     BackendTarget, GrpcMatch, GrpcRoute, GrpcRule, HttpMatch, HttpRoute, HttpRule, ParentKind,

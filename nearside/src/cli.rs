@@ -295,6 +295,15 @@ pub(crate) struct CheckArgs {
     pub(crate) audit: Option<String>,
     #[command(flatten)]
     pub(crate) of_audit: AuditArgs,
+    /// HTTP port of the gateways whose statuses are foretold.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub(crate) http_port: u16,
+    /// Their HTTPS port.
+    #[arg(long, default_value_t = 8443, value_name = "PORT")]
+    pub(crate) https_port: u16,
+    /// The prefixes that their Gateways have addresses of their own of.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) gateway_addresses: Vec<ipnet::IpNet>,
     #[command(flatten)]
     pub(crate) geo: GeoSource,
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use model::{Policy, SiteName};
 
 use crate::cli::GatewayListen;
 use crate::front::Front;
+use crate::kept_addresses::KeptAddresses;
 
 /// How long a start waits for the first checks of endpoints, so that the first answer knows them.
 const FIRST_CHECK_DEADLINE: Duration = Duration::from_millis(800);
@@ -85,6 +86,9 @@ pub(crate) struct Gateways {
     /// Sockets that were open before us, for the first gateway.
     inherited: Inherited,
     board: Arc<Board>,
+    /// Where addresses of Gateways are remembered, if they are.
+    state_dir: Option<PathBuf>,
+    kept: BTreeMap<SiteName, KeptAddresses>,
     running: BTreeMap<SiteName, (Vec<IpAddr>, Gateway)>,
 }
 
@@ -96,6 +100,8 @@ impl Gateways {
             front: None,
             board: Arc::default(),
             inherited: Inherited::default(),
+            state_dir: None,
+            kept: BTreeMap::new(),
             running: BTreeMap::new(),
         }
     }
@@ -108,6 +114,12 @@ impl Gateways {
     /// The same, shown on this board.
     pub(crate) fn shown_on(self, board: Arc<Board>) -> Self {
         Self { board, ..self }
+    }
+
+    /// The same, remembering there which addresses Gateways have out of a pool.
+    pub(crate) fn remembering(self, state_dir: Option<&Path>) -> Self {
+        let pooled = state_dir.filter(|_| !self.listen.gateway_addresses.is_empty());
+        Self { state_dir: pooled.map(Path::to_owned), ..self }
     }
 
     fn drain_deadline(&self) -> Duration {
@@ -154,7 +166,7 @@ impl Gateways {
         }
         for (site, (_, gateway)) in &self.running {
             wanted.remove(site);
-            gateway.reload(objects);
+            self.load(site, gateway, objects);
         }
         for (site, addresses) in wanted {
             let gateway = self.start(&site, &addresses, objects)?;
@@ -192,8 +204,19 @@ impl Gateways {
     /// Gives every gateway new documents.
     pub(crate) fn reload(&self, objects: &GatewayObjects) {
         let objects = &*self.with_front(objects);
-        for (_, gateway) in self.running.values() {
-            gateway.reload(objects);
+        for (site, (_, gateway)) in &self.running {
+            self.load(site, gateway, objects);
+        }
+    }
+
+    fn load(&self, site: &SiteName, gateway: &Gateway, objects: &GatewayObjects) {
+        gateway.reload(objects);
+        self.keep(site, gateway);
+    }
+
+    fn keep(&self, site: &SiteName, gateway: &Gateway) {
+        if let Some(kept) = self.kept.get(site) {
+            kept.keep(gateway.assigned());
         }
     }
 
@@ -219,6 +242,8 @@ impl Gateways {
             drain_grace_ms: listen.drain_deadline.saturating_mul(1_000) / 4,
             ..Limits::default()
         };
+        let kept = self.state_dir.as_ref().map(|state| KeptAddresses::open(state, site));
+        let assigned = kept.as_ref().map(KeptAddresses::assigned).unwrap_or_default();
         let pool = &listen.gateway_addresses;
         let config = l7lb::Config {
             addressing: if pool.is_empty() {
@@ -236,14 +261,18 @@ impl Gateways {
             ticket_secrets: secrets,
             locality: Locality { node: shared(&listen.node), zone: shared(&listen.zone) },
             inherited: std::mem::take(&mut self.inherited),
+            assigned,
             ..l7lb::Config::new(site.clone())
         };
-        Gateway::start(config, objects).with_context(|| {
+        let gateway = Gateway::start(config, objects).with_context(|| {
             format!(
                 "cannot start the gateway of site `{site}`\n  help: stop what listens there, or \
                  choose other ports with --http-port and --https-port"
             )
-        })
+        })?;
+        self.kept.extend(kept.map(|kept| (site.clone(), kept)));
+        self.keep(site, &gateway);
+        Ok(gateway)
     }
 
     /// All open sockets once more, for a successor.

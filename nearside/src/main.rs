@@ -20,6 +20,7 @@ mod gateways;
 mod geo;
 mod handover;
 mod httpdns;
+mod kept_addresses;
 mod lifecycle;
 mod log;
 mod resolvers;

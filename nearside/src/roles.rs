@@ -92,7 +92,9 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
         () = &mut stop => return Ok(Outcome::Yes),
     }
     let (before, inherited) = handover::inherit(args.handover.as_deref(), passed).await?;
-    let mut gateways = Gateways::taking_over(args.gateway, inherited).shown_on(board);
+    let mut gateways = Gateways::taking_over(args.gateway, inherited)
+        .shown_on(board)
+        .remembering(args.state_dir.as_deref());
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
     say_statuses(&site, &gateways, &mut sources);
     if !sources.has_cluster() {

@@ -38,7 +38,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     let locales = tokio::task::spawn_blocking(move || geo::load(&geo_source)).await??;
 
     let cell = Arc::new(SnapshotCell::default());
-    let mut gateways = Gateways::new(args.gateway);
+    let mut gateways = Gateways::new(args.gateway).remembering(args.state_dir.as_deref());
     let (policy, objects, fingerprint) = match read {
         Some((Documents { policy, gateway, .. }, fingerprint)) => {
             gateways.follow(&policy, &gateway).await?;

@@ -14,6 +14,7 @@ mod conformance {
     mod echo;
     mod gateway;
     mod grpc_route;
+    mod guides;
     mod http2;
     mod http_route;
     mod http_route_filters;

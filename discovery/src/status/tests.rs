@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
-use super::{CONTROLLER_NAME, digest, digest_of, merge};
+use model::gateway::GATEWAY_CONTROLLER;
+
+use super::{digest, digest_of, merge};
 
 const THEN: &str = "2020-01-01T00:00:00Z";
 const NOW: &str = "2026-01-01T00:00:00Z";
@@ -19,18 +21,18 @@ fn parent(controller: &str, gateway: &str, condition: &Value) -> Value {
 
 #[test]
 fn times_and_others_entries_are_no_news() {
-    let wanted = json!({"parents": [parent(CONTROLLER_NAME, "g", &condition("True", None))]});
+    let wanted = json!({"parents": [parent(GATEWAY_CONTROLLER, "g", &condition("True", None))]});
     let written = json!({"parents": [
         parent("other.example/c", "g", &condition("False", Some(THEN))),
-        parent(CONTROLLER_NAME, "g", &condition("True", Some(THEN))),
+        parent(GATEWAY_CONTROLLER, "g", &condition("True", Some(THEN))),
     ]});
     assert_eq!(digest(&wanted), digest(&written));
     assert_eq!(digest_of(&json!({"status": written})), digest(&wanted));
-    let changed = json!({"parents": [parent(CONTROLLER_NAME, "g", &condition("False", None))]});
+    let changed = json!({"parents": [parent(GATEWAY_CONTROLLER, "g", &condition("False", None))]});
     assert_ne!(digest(&changed), digest(&wanted));
     let mut later = condition("True", None);
     later["observedGeneration"] = 4.into();
-    let later = json!({"parents": [parent(CONTROLLER_NAME, "g", &later)]});
+    let later = json!({"parents": [parent(GATEWAY_CONTROLLER, "g", &later)]});
     assert_ne!(digest(&later), digest(&wanted), "the generation is news");
 }
 
@@ -70,19 +72,19 @@ fn listeners_conditions_are_dated_by_the_listeners_name() {
 fn others_entries_of_a_shared_list_are_written_back() {
     let other = parent("other.example/c", "g", &condition("False", Some(THEN)));
     let current = json!({"parents": [
-        other, parent(CONTROLLER_NAME, "g", &condition("True", Some(THEN))),
-        parent(CONTROLLER_NAME, "gone", &condition("True", Some(THEN))),
+        other, parent(GATEWAY_CONTROLLER, "g", &condition("True", Some(THEN))),
+        parent(GATEWAY_CONTROLLER, "gone", &condition("True", Some(THEN))),
     ]});
     let wanted = json!({"parents": [
-        parent(CONTROLLER_NAME, "g", &condition("True", None)),
-        parent(CONTROLLER_NAME, "h", &condition("True", None)),
+        parent(GATEWAY_CONTROLLER, "g", &condition("True", None)),
+        parent(GATEWAY_CONTROLLER, "h", &condition("True", None)),
     ]});
     assert_eq!(
         merge(&current, &wanted, NOW),
         json!({"parents": [
             other,
-            parent(CONTROLLER_NAME, "g", &condition("True", Some(THEN))),
-            parent(CONTROLLER_NAME, "h", &condition("True", Some(NOW))),
+            parent(GATEWAY_CONTROLLER, "g", &condition("True", Some(THEN))),
+            parent(GATEWAY_CONTROLLER, "h", &condition("True", Some(NOW))),
         ]})
     );
 }

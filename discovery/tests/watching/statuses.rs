@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use discovery::{CONTROLLER_NAME, ObjectStatus};
+use discovery::ObjectStatus;
+use model::gateway::GATEWAY_CONTROLLER;
 use model::gateway::ObjectKind;
 use model::name::ObjectRef;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn wanted(accepted: &str) -> Vec<ObjectStatus> {
     vec![ObjectStatus {
         kind: ObjectKind::HttpRoute,
         object: ObjectRef::new("default", "r"),
-        status: json!({"parents": [parent(CONTROLLER_NAME, accepted)]}).into(),
+        status: json!({"parents": [parent(GATEWAY_CONTROLLER, accepted)]}).into(),
     }]
 }
 
@@ -58,7 +59,7 @@ async fn a_status_is_written_once_and_again_only_on_change() {
     watched.until_complete().await;
     watched.0.want_statuses(wanted("True"), Vec::new());
     let ours = |value: &'static str| {
-        move |status: &Value| accepted(status, CONTROLLER_NAME).as_deref() == Some(value)
+        move |status: &Value| accepted(status, GATEWAY_CONTROLLER).as_deref() == Some(value)
     };
     let written = until(&world, ours("True")).await;
     let condition = &written["status"]["parents"][0]["conditions"][0];
@@ -92,7 +93,7 @@ async fn another_controllers_entry_stays_and_ours_comes_back() {
     watched.until_complete().await;
     watched.0.want_statuses(wanted("True"), Vec::new());
     let both = |status: &Value| {
-        accepted(status, CONTROLLER_NAME).is_some()
+        accepted(status, GATEWAY_CONTROLLER).is_some()
             && accepted(status, "other.example/controller").is_some()
     };
     until(&world, both).await;
@@ -110,7 +111,7 @@ async fn of_two_gateways_one_writes_and_the_other_takes_over() {
         one.until_complete().await;
         one.0.want_statuses(wanted("True"), Vec::new());
     }
-    until(&world, |status| accepted(status, CONTROLLER_NAME).is_some()).await;
+    until(&world, |status| accepted(status, GATEWAY_CONTROLLER).is_some()).await;
     assert_eq!(world.requests(0, &format!("PATCH {ROUTE}/status")), 1);
     let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nearside-status";
     let holder =
@@ -123,7 +124,7 @@ async fn of_two_gateways_one_writes_and_the_other_takes_over() {
     first.0.shutdown().await;
     assert_eq!(holder(), "null", "who stops gives it back: {before}");
     second.0.want_statuses(wanted("False"), Vec::new());
-    until(&world, |status| accepted(status, CONTROLLER_NAME).as_deref() == Some("False")).await;
+    until(&world, |status| accepted(status, GATEWAY_CONTROLLER).as_deref() == Some("False")).await;
     assert!(![String::new(), before].contains(&holder()));
 }
 
@@ -142,7 +143,7 @@ async fn an_object_that_cannot_be_read_says_so() {
     });
     watched.0.want_statuses(statuses, Vec::new());
     let ours = |value: &'static str| {
-        move |status: &Value| accepted(status, CONTROLLER_NAME).as_deref() == Some(value)
+        move |status: &Value| accepted(status, GATEWAY_CONTROLLER).as_deref() == Some(value)
     };
     until(&world, ours("True")).await;
     // The CRD's pattern would refuse it; the stand-in does not evaluate patterns.

@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use model::gateway::{GatewayObjects, Ingress, Object, ObjectKind, Reference};
+use model::gateway::{GATEWAY_CONTROLLER, GatewayObjects, Ingress, Object, ObjectKind, Reference};
 use model::name::ObjectRef;
 
-use crate::status::{Condition, Detail, GATEWAY_CONTROLLER, INGRESS_CONTROLLER, ObjectStatus};
+use crate::status::{Condition, Detail, INGRESS_CONTROLLER, ObjectStatus};
 
 /// The GatewayClasses that are ours.
 pub(super) struct Classes<'a> {

@@ -1,11 +1,12 @@
 //! What a gateway is started with, and why it may not be.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use model::name::SiteName;
+use model::name::{ObjectRef, SiteName};
 
 use crate::access_log::AccessLog;
 use crate::attach::Addressing;
@@ -95,6 +96,8 @@ pub struct Config {
     pub https: Vec<SocketAddr>,
     /// How Gateways come to their addresses.
     pub addressing: Addressing,
+    /// The addresses that Gateways had before a restart; of a pool they get the same again.
+    pub assigned: BTreeMap<ObjectRef, Vec<IpAddr>>,
     /// Limits.
     pub limits: Limits,
     /// Where requests are logged.
@@ -127,6 +130,7 @@ impl Config {
             http: Vec::new(),
             https: Vec::new(),
             addressing: Addressing::default(),
+            assigned: BTreeMap::new(),
             limits: Limits::default(),
             access_log: AccessLog::Off,
             health_interval_ms: 1_000,

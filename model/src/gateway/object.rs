@@ -52,6 +52,8 @@ pub enum ObjectKind {
 
 /// The group of Gateway API.
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+/// Who we are in `controllerName` of GatewayClasses and of statuses.
+pub const GATEWAY_CONTROLLER: &str = "nearside.dev/gateway-controller";
 
 impl ObjectKind {
     /// Every kind.

@@ -41,7 +41,7 @@ fn says(stage: &Stage, name: &str, conditions: &[(&str, &str, &str)]) {
         let [ancestor] = ancestors.as_slice() else { return Err(format!("{ancestors:?}")) };
         let fits = ancestor["ancestorRef"]["name"] == "same"
             && ancestor["ancestorRef"]["kind"] == "Gateway"
-            && ancestor["controllerName"] == discovery::CONTROLLER_NAME;
+            && ancestor["controllerName"] == model::gateway::GATEWAY_CONTROLLER;
         let found = ancestor["conditions"].as_array().cloned().unwrap_or_default();
         let told = conditions.iter().all(|(kind, status, reason)| {
             found.iter().any(|one| {

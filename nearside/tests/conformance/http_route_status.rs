@@ -226,7 +226,8 @@ fn a_status_of_another_controller_stays() {
     eventually("shared", || {
         let route = stage.object("HTTPRoute", "INFRA", "shared");
         let parents = route["status"]["parents"].as_array().cloned().unwrap_or_default();
-        let ours = parents.iter().find(|one| one["controllerName"] == discovery::CONTROLLER_NAME);
+        let ours =
+            parents.iter().find(|one| one["controllerName"] == model::gateway::GATEWAY_CONTROLLER);
         let foreign = parents.iter().any(|one| one["controllerName"] == "example.test/other");
         let conditions =
             ours.and_then(|one| one["conditions"].as_array()).cloned().unwrap_or_default();

@@ -195,7 +195,7 @@ endpoints: [{{addresses: [127.0.0.1]}}]
                     } else {
                         format!("{home}/{name}")
                     };
-                    let ours = parent["controllerName"] == discovery::CONTROLLER_NAME;
+                    let ours = parent["controllerName"] == model::gateway::GATEWAY_CONTROLLER;
                     Row::new(if ours { name } else { "not ours".to_owned() }, parent, &generation)
                 })
                 .collect();

@@ -65,7 +65,7 @@ impl World {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
         let class = json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
-            "metadata": {"name": "nearside"}, "spec": {"controllerName": discovery::CONTROLLER_NAME},
+            "metadata": {"name": "nearside"}, "spec": {"controllerName": model::gateway::GATEWAY_CONTROLLER},
         });
         sim.put(&class).expect("stored");
         Self { sim, pool, gateway: Mutex::new(child), _directory: directory, _runtime: runtime }
@@ -105,7 +105,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, Stri
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     socket.local_addr().expect("bound").port()
 }

@@ -200,7 +200,7 @@ fn gateway() -> [Value; 2] {
     [
         json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "nearside"},
-            "spec": {"controllerName": discovery::CONTROLLER_NAME},
+            "spec": {"controllerName": model::gateway::GATEWAY_CONTROLLER},
         }),
         json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
