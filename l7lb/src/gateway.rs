@@ -30,7 +30,7 @@ use tokio::time::timeout;
 pub use self::config::{Config, ExposeSite, Limits, StartError};
 use crate::accept::Door;
 use crate::access_log::LogSink;
-use crate::attach::{Addressing, Ground};
+use crate::attach::{Addressing, Attached, Ground};
 use crate::check::{self, CheckTimes};
 use crate::client_io::Room;
 use crate::clock::Clock;
@@ -186,7 +186,7 @@ impl Gateway {
     /// The addresses that Gateways have.
     #[must_use]
     pub fn assigned(&self) -> BTreeMap<ObjectRef, Vec<IpAddr>> {
-        self.view.load().assigned.clone()
+        self.view.load().attached.assigned.clone()
     }
 
     /// What is to be said in the status of each document that is loaded now.
@@ -266,7 +266,7 @@ impl Gateway {
     pub fn report(&self) -> SiteReport {
         let view = self.view.load();
         let now = self.clock.now();
-        let backends = view.clusters.iter().take(view.ports).map(|cluster| {
+        let backends = view.clusters.ports().map(|cluster| {
             let ready = cluster.endpoints.iter().filter(|one| one.is_healthy(now)).count();
             BackendReport {
                 backend: cluster.backend.clone(),
@@ -344,7 +344,8 @@ fn empty_view(
 ) -> Arc<ArcSwap<GatewayView>> {
     let ground = Ground { addressing, http: addresses(http), https: addresses(https) };
     let (ground, kept) = (Arc::new(ground), Arc::new(Kept::at(here)));
-    let empty = GatewayView { ground, kept, assigned, ..GatewayView::default() };
+    let attached = Attached::giving(assigned);
+    let empty = GatewayView { ground, kept, attached, ..GatewayView::default() };
     Arc::new(ArcSwap::from_pointee(empty))
 }
 

@@ -70,6 +70,7 @@ mod rewrite;
 mod route;
 mod rule;
 mod session;
+mod slots;
 mod socket;
 mod status;
 mod stream;

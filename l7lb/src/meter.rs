@@ -87,15 +87,19 @@ pub(crate) struct RouteMeters {
 }
 
 impl RouteMeters {
-    /// Meters for these rules, the first `routes_max` with series of their own; one that was counted
+    /// Meters for these rules by their numbers (some of which nothing has), the first `routes_max` with series of their own; one that was counted
     /// before goes on counting.
     pub(crate) fn follow<'r>(
-        ids: impl Iterator<Item = &'r Arc<str>>,
+        ids: impl Iterator<Item = Option<&'r Arc<str>>>,
         routes_max: usize,
         before: &Self,
     ) -> Self {
         let mut meters = Self { other: Arc::clone(&before.other), ..Self::default() };
         for id in ids {
+            let Some(id) = id else {
+                meters.by_rule.push(Arc::clone(&meters.other));
+                continue;
+            };
             let known = meters.by_id.get(id).map(Arc::clone);
             let kept = || before.by_id.get(id).map(Arc::clone);
             let meter = match known {

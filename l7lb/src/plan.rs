@@ -8,7 +8,7 @@ use model::gateway::{
 };
 use model::name::ObjectRef;
 
-use crate::attach::{Entry, Resolved, RouteOutcome};
+use crate::attach::{Attached, Entry, Resolved, RouteOutcome};
 use crate::cluster::Clusters;
 use crate::route::build::Source;
 use crate::route::{RouteTable, Scheme};
@@ -18,13 +18,30 @@ use crate::termination::Termination;
 use crate::tls::Keyring;
 use crate::view::Warning;
 
-/// The plans of all places.
+/// Whether all plans would be what they were when this was attached: nothing changed but routes of
+/// HTTP, endpoints, and Services that no other route names.
+pub(crate) fn stays(source: &Source<'_>, before: &Attached) -> bool {
+    fn same<T>(now: &[Arc<T>], before: &[Arc<T>]) -> bool {
+        now.len() == before.len() && now.iter().zip(before).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+    let (now, attachment) = (source.scene.objects, source.attachment);
+    let (outcomes, past) = (&attachment.outcomes, &before.outcomes);
+    attachment.stays
+        && same(&outcomes.tls, &past.tls)
+        && same(&outcomes.tcp, &past.tcp)
+        && same(&outcomes.udp, &past.udp)
+        && same(&attachment.ingresses, &before.ingresses)
+        && now.secrets.is_same(&before.objects.secrets)
+        && now.config_maps.is_same(&before.objects.config_maps)
+}
+
+/// The plans of all places, and what was left out in them.
 pub(crate) fn places(
     source: &Source<'_>,
     (clusters, routes): (&Clusters, &RouteTable),
     keyring: &mut Keyring<'_>,
-    warnings: &mut Vec<Warning>,
-) -> BTreeMap<Place, Plan> {
+) -> (BTreeMap<Place, Plan>, Vec<Warning>) {
+    let mut warnings = Vec::new();
     let mut run = Run { source, clusters, streams: HashMap::new() };
     let mut tls: BTreeMap<Place, TlsPlan> = BTreeMap::new();
     tls.insert(Place::SharedHttps, TlsPlan::default());
@@ -57,10 +74,10 @@ pub(crate) fn places(
         }
     }
     if let Some(plan) = tls.get_mut(&Place::SharedHttps) {
-        ingresses(source, keyring, plan, warnings);
+        ingresses(source, keyring, plan, &mut warnings);
     }
     places.extend(tls.into_iter().map(|(place, plan)| (place, Plan::Tls(plan))));
-    places
+    (places, warnings)
 }
 
 struct Run<'r, 's> {
@@ -120,8 +137,8 @@ impl<'s> Run<'_, 's> {
         }
     }
 
-    fn outcomes(&self, kind: ObjectKind) -> &'s [RouteOutcome] {
-        let attachment = self.source.attachment;
+    fn outcomes(&self, kind: ObjectKind) -> &'s [Arc<RouteOutcome>] {
+        let attachment = &self.source.attachment.outcomes;
         match kind {
             ObjectKind::TlsRoute => &attachment.tls,
             ObjectKind::TcpRoute => &attachment.tcp,
@@ -131,7 +148,7 @@ impl<'s> Run<'_, 's> {
 
     /// The routes of a listener, the oldest first.
     fn of_listener(&self, kind: ObjectKind, at: usize) -> Vec<usize> {
-        let served = |outcome: &RouteOutcome| outcome.served.iter().any(|one| one.entry == at);
+        let served = |outcome: &Arc<RouteOutcome>| outcome.served.iter().any(|one| one.entry == at);
         let outcomes = self.outcomes(kind).iter().enumerate();
         let mut found: Vec<usize> =
             outcomes.filter(|(_, outcome)| served(outcome)).map(|(route, _)| route).collect();
@@ -195,7 +212,7 @@ fn ingresses(
     let objects = source.scene.objects;
     let mut terminations: HashMap<&ObjectRef, Option<Arc<Termination>>> = HashMap::new();
     let ours = objects.ingresses.iter().zip(&source.attachment.ingresses);
-    for (ingress, _) in ours.filter(|(_, ours)| **ours) {
+    for (ingress, _) in ours.filter(|(_, outcome)| outcome.is_ours) {
         for tls in &ingress.tls {
             let termination = terminations.entry(&tls.secret).or_insert_with(|| {
                 let mut warn = |origin: &Arc<str>, text| {

@@ -8,20 +8,23 @@
 
 pub(crate) mod build;
 mod considered;
+mod host_map;
+mod host_routes;
 mod ingress;
 pub(crate) mod matcher;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use regex::Regex;
-
 pub(crate) use self::considered::Considered;
+use self::host_map::HostMap;
+use self::host_routes::HostRoutes;
 use self::matcher::Wanted;
 use crate::path::hex;
 use crate::rule::Rule;
+use crate::slots::Slots;
 use crate::socket::{Place, TableId};
+use http::HeaderMap;
 
 /// The longest host name looked up label by label; DNS allows 127 labels.
 const LABELS_MAX: usize = 128;
@@ -63,27 +66,27 @@ pub(crate) struct RequestParts<'a> {
 /// The rule that a request meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Its index in the table.
+    /// Its number in the table.
     pub(crate) rule: u32,
     /// Octets of the request's path that its prefix match covered (all of it for an exact match).
     pub(crate) matched_octets: usize,
 }
 
-/// All routes of a site.
-#[derive(Debug, Default)]
+/// All routes of a site. A copy shares everything with the one it is of.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct RouteTable {
-    rules: Vec<Rule>,
+    rules: Slots<Rule>,
     tables: Vec<Table>,
-    places: HashMap<Place, TableId>,
+    places: Arc<HashMap<Place, TableId>>,
 }
 
 /// The routes of one place.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Table {
-    exact: HashMap<Box<str>, HostRoutes>,
-    suffix: HashMap<Box<str>, HostRoutes>,
-    any: HostRoutes,
-    listeners: ListenerNames,
+    exact: HostMap,
+    suffix: HostMap,
+    any: Arc<HostRoutes>,
+    listeners: Arc<ListenerNames>,
     /// An Ingress's `defaultBackend`: when nothing else matches.
     default: Option<u32>,
 }
@@ -102,18 +105,6 @@ struct ListenerNames {
 /// The listener of rules that come from an Ingress: they are on all of them.
 const EVERY_LISTENER: u32 = u32::MAX;
 
-/// The rules of one hostname.
-#[derive(Debug, Default)]
-struct HostRoutes {
-    exact: HashMap<Box<str>, Vec<Candidate>>,
-    /// The longest expression first.
-    regex: Vec<(Regex, Candidate)>,
-    /// Without a trailing slash; the empty key is `/`.
-    prefix: HashMap<Box<str>, Vec<Candidate>>,
-    /// Octets of the longest prefix, so that long paths are not searched in vain.
-    prefix_octets_max: usize,
-}
-
 /// A match that shares its hostname and path with others; lists of them are in precedence order.
 #[derive(Debug, Clone)]
 struct Candidate {
@@ -124,6 +115,8 @@ struct Candidate {
     headers: Box<[(Arc<str>, Wanted)]>,
     query: Box<[(Arc<str>, Wanted)]>,
     rule: u32,
+    /// The match's place in its rule.
+    place: u32,
 }
 
 /// A candidate that a request's host and path lead to, in order of precedence.
@@ -186,19 +179,19 @@ impl RouteTable {
         names.ports.get(names.of(host)? as usize).copied()
     }
 
-    /// The ids of all rules, in the order of their indices.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rules.iter().map(|rule| &rule.id)
+    /// The ids of rules by their numbers; some numbers nothing has.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
+        self.rules.numbered().map(|rule| rule.map(|rule| &rule.id))
     }
 
-    /// All rules, in the order of their indices.
+    /// All rules, in the order of their numbers.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
     }
 
-    /// A rule by its index.
-    pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {
-        self.rules.get(index as usize)
+    /// A rule by its number.
+    pub(crate) fn rule(&self, number: u32) -> Option<&Rule> {
+        self.rules.get(number)
     }
 }
 
@@ -216,13 +209,12 @@ impl Table {
 
     /// The rules of the hostnames that a host meets, the most specific first.
     fn hosts<'t>(&'t self, host: &str) -> impl Iterator<Item = (HostKey<'t>, &'t HostRoutes)> {
-        let exact = self.exact.get_key_value(host);
-        let exact = exact.map(|(name, routes)| (HostKey::Exact(name), routes));
+        let exact = self.exact.get(host).map(|(name, routes)| (HostKey::Exact(name), routes));
         let suffixes = suffixes(host).filter_map(|(labels, suffix)| {
-            let (name, routes) = self.suffix.get_key_value(suffix)?;
+            let (name, routes) = self.suffix.get(suffix)?;
             Some((HostKey::Suffix(name, labels), routes))
         });
-        exact.into_iter().chain(suffixes).chain([(HostKey::Any, &self.any)])
+        exact.into_iter().chain(suffixes).chain([(HostKey::Any, &*self.any)])
     }
 }
 
@@ -237,40 +229,6 @@ impl ListenerNames {
 fn suffixes(host: &str) -> impl Iterator<Item = (usize, &str)> {
     let cuts = host.match_indices('.').take(LABELS_MAX);
     cuts.enumerate().map(move |(at, (dot, _))| (at + 1, &host[dot + 1..]))
-}
-
-impl HostRoutes {
-    fn walk<'t>(
-        &'t self,
-        path: &str,
-        host: HostKey<'t>,
-        take: &mut impl FnMut(Tried<'t>) -> Option<Found>,
-    ) -> Option<Found> {
-        let mut first = |path, matched_octets, candidates: &'t [Candidate]| {
-            let tried = |candidate| Tried { host, path, matched_octets, candidate };
-            candidates.iter().find_map(|candidate| take(tried(candidate)))
-        };
-        if let Some((key, candidates)) = self.exact.get_key_value(path)
-            && let Some(found) = first(PathKey::Exact(key), path.len(), candidates)
-        {
-            return Some(found);
-        }
-        let mut by_regex = self.regex.iter().filter(|(regex, _)| regex.is_match(path));
-        let found = by_regex.find_map(|(regex, candidate)| {
-            first(PathKey::Regex(regex.as_str()), path.len(), std::slice::from_ref(candidate))
-        });
-        if found.is_some() || self.prefix.is_empty() {
-            return found;
-        }
-        // The whole path may be a prefix too; then every cut before a slash, down to the root.
-        let whole = (!path.ends_with('/')).then_some(path.len());
-        let cuts = path.rmatch_indices('/').map(|(at, _)| at);
-        let mut ends = whole.into_iter().chain(cuts).filter(|&end| end <= self.prefix_octets_max);
-        ends.find_map(|end| {
-            let (key, candidates) = self.prefix.get_key_value(&path[..end])?;
-            first(PathKey::Prefix(key), end, candidates)
-        })
-    }
 }
 
 impl<'t> Tried<'t> {

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use http::header;
 use model::gateway::{
-    BackendTarget, HttpFilter, HttpSettings, Ingress, IngressPath, IngressTls, PathMatch,
-    PathRewrite, Reference, Retry, SessionPersistence,
+    BackendTarget, HttpFilter, HttpSettings, Ingress, IngressPath, IngressTls, ObjectKind,
+    PathMatch, PathRewrite, Reference, Retry, SessionPersistence,
 };
+use model::name::ObjectRef;
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -29,6 +30,8 @@ use crate::turn::Turns;
 pub(crate) struct Rule {
     /// `kind/namespace/name#rule`, for the access log.
     pub(crate) id: Arc<str>,
+    /// Its place among rules of equal matches.
+    pub(crate) order: Order,
     /// Forward or redirect.
     pub(crate) action: Action,
     /// What the rule changes on the way.
@@ -43,6 +46,20 @@ pub(crate) struct Rule {
     pub(crate) client: Option<Arc<OriginClient>>,
     /// What most rules do not ask for.
     pub(crate) extras: Option<Box<Extras>>,
+}
+
+/// What decides between rules whose matches are equal: the older document, then its name, then the
+/// rule's place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// `metadata.creationTimestamp`.
+    pub(crate) created_s: i64,
+    /// The document.
+    pub(crate) object: ObjectRef,
+    /// The rule's place in it.
+    pub(crate) place: u32,
+    /// The document's kind: names are unique within one only.
+    pub(crate) kind: ObjectKind,
 }
 
 /// The end of a rule.
@@ -133,6 +150,8 @@ pub(crate) struct Redirect {
 pub(crate) struct RuleSource<'a> {
     /// `kind/namespace/name#rule`.
     pub(crate) id: Arc<str>,
+    /// Its place among others.
+    pub(crate) order: Order,
     /// The rule's filters in document order.
     pub(crate) filters: &'a [HttpFilter],
     /// Its backends with a weight above 0, each with its own filters.
@@ -177,6 +196,7 @@ impl Rule {
     pub(crate) fn compile(source: RuleSource<'_>, around: &mut Surroundings<'_>) -> Self {
         let RuleSource {
             id,
+            order,
             filters,
             backends,
             mut timeouts,
@@ -209,7 +229,8 @@ impl Rule {
         let several = matches!(&action, Action::Forward(branches) if branches.len() > 1);
         let turns = several.then(|| around.kept.turns_of(&id));
         let retry = retry.map(RetryRule::compile);
-        Self { id, action, changes, turns, timeouts, retry, client, extras: extras.map(Box::new) }
+        let extras = extras.map(Box::new);
+        Self { id, order, action, changes, turns, timeouts, retry, client, extras }
     }
 }
 

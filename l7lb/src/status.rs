@@ -92,7 +92,8 @@ pub(crate) struct ListenerStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParentStatus {
     pub(crate) parent: ParentRef,
-    pub(crate) conditions: Vec<Condition>,
+    /// `Accepted` and `ResolvedRefs`.
+    pub(crate) conditions: Box<[Condition]>,
 }
 
 /// A status.
@@ -109,10 +110,10 @@ pub(crate) enum Detail {
         conditions: Vec<Condition>,
         listeners: Vec<ListenerStatus>,
     },
-    Route(Vec<ParentStatus>),
+    Route(Arc<[ParentStatus]>),
     /// By Gateway.
     Policy(Vec<(ObjectRef, Vec<Condition>)>),
-    Ingress(Vec<String>),
+    Ingress(Arc<[String]>),
 }
 
 /// The status of one object. It is rendered when somebody wants to read it: as JSON 40,000 of them

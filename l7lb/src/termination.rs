@@ -80,7 +80,7 @@ impl fmt::Debug for Termination {
         f.debug_struct("Termination")
             .field("listener", &self.listener)
             .field("certificates", &self.certificates.len())
-            .field("clients", &self.clients.is_some())
+            .field("authorities", &self.clients.as_ref().map(|trust| trust.roots.len()))
             .finish_non_exhaustive()
     }
 }

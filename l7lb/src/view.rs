@@ -4,14 +4,13 @@
 //! it once. Endpoints with their counters are taken over from the view before by address.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::gateway::{GatewayObjects, ProxyProtocol};
-use model::name::ObjectRef;
 use model::service::BackendRef;
 
-use crate::attach::{self, Ground, Scene};
+use crate::attach::{self, Attached, Ground, Scene};
 use crate::balance;
 use crate::breaker::Millis;
 use crate::cluster::Clusters;
@@ -20,6 +19,7 @@ use crate::kept::Kept;
 use crate::meter::RouteMeters;
 use crate::origin_tls::OriginTls;
 use crate::plan;
+use crate::route::build::AllBuilt;
 use crate::route::{Found, RequestParts, RouteTable, build};
 use crate::rule::Target;
 use crate::socket::{Place, Plan, TableId, TlsAction, Wire};
@@ -72,6 +72,8 @@ pub(crate) struct Cluster {
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Endpoints that the documents know.
     pub(crate) total: u32,
+    /// The number of the cluster that this is the same as, but spoken to otherwise.
+    pub(crate) made_of: Option<u32>,
 }
 
 impl Cluster {
@@ -97,16 +99,17 @@ pub(crate) struct GatewayView {
     pub(crate) ground: Arc<Ground>,
     /// Routes.
     pub(crate) routes: RouteTable,
-    /// Backends, in the order the routes number them.
-    pub(crate) clusters: Vec<Cluster>,
-    /// How many of them are Services' ports; the others are the same, spoken to otherwise.
-    pub(crate) ports: usize,
+    /// Backends, by the numbers that routes know.
+    pub(crate) clusters: Clusters,
     /// Certificates.
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     /// Where to listen, and what is done there.
-    pub(crate) places: BTreeMap<Place, Plan>,
-    /// Addresses that Gateways have.
-    pub(crate) assigned: BTreeMap<ObjectRef, Vec<IpAddr>>,
+    pub(crate) places: Arc<BTreeMap<Place, Plan>>,
+    /// What was left out while these were planned.
+    pub(crate) left_out: Arc<[Warning]>,
+    /// What the documents came to, for the next view.
+    pub(crate) attached: Attached,
+    pub(crate) built: AllBuilt,
     /// What is said of the documents.
     pub(crate) statuses: Statuses,
     /// What could not be used.
@@ -114,43 +117,62 @@ pub(crate) struct GatewayView {
     /// What routes are counted by.
     pub(crate) meters: RouteMeters,
     /// All endpoints by address.
-    pub(crate) endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
+    pub(crate) endpoints: Arc<HashMap<SocketAddr, Arc<Endpoint>>>,
     /// What outlives it.
     pub(crate) kept: Arc<Kept>,
 }
 
 impl GatewayView {
-    /// Compiles documents; what cannot be used is left out and said in the warnings.
+    /// Compiles documents; what cannot be used is left out and said in the warnings. Whatever is made
+    /// of the same objects as before is taken from there: a change costs what it changes.
     pub(crate) fn compile(objects: &GatewayObjects, before: &Self) -> (Self, Vec<Warning>) {
-        let mut warnings = Vec::new();
-        let mut endpoints = HashMap::new();
-        let mut clusters = Clusters::compile(objects, &before.kept, &mut |address| {
-            let kept = || before.endpoints.get(&address).map(Arc::clone);
-            let made = || kept().unwrap_or_else(|| Arc::new(Endpoint::new(address)));
-            Arc::clone(endpoints.entry(address).or_insert_with(made))
-        });
-        let ports = clusters.len();
+        let past = &before.attached.objects;
+        let mut made: HashMap<SocketAddr, Arc<Endpoint>> = HashMap::new();
+        let mut endpoint = |address| {
+            let kept = before.endpoints.get(&address).map(Arc::clone);
+            let new = || {
+                Arc::clone(made.entry(address).or_insert_with(|| Arc::new(Endpoint::new(address))))
+            };
+            kept.unwrap_or_else(new)
+        };
+        let mut clusters = before.clusters.follow((objects, past), &before.kept, &mut endpoint);
+        let endpoints = if clusters.is_same(&before.clusters) {
+            Arc::clone(&before.endpoints)
+        } else {
+            Arc::new(endpoints(&clusters))
+        };
         let ground = Arc::clone(&before.ground);
         let scene = Scene::new(objects, &ground);
         let mut keyring = Keyring::new(&before.keys);
-        let mut attachment = attach::attach(&scene, &mut keyring, &before.assigned);
+        let mut attachment = attach::attach(&scene, &mut keyring, &before.attached);
         let kept = Arc::clone(&before.kept);
         let source = build::Source { scene: &scene, attachment: &attachment, kept: &kept };
-        let routes = build::build(&source, &mut clusters, &mut warnings);
-        let places = plan::places(&source, (&clusters, &routes), &mut keyring, &mut warnings);
-        let told = std::mem::take(&mut attachment.statuses).into_iter().map(Arc::new);
-        let statuses = Statuses::sharing(told.collect(), &before.statuses);
-        let assigned = std::mem::take(&mut attachment.assigned);
-        warnings.append(&mut attachment.warnings);
-        warnings.extend(statuses.iter().flat_map(|one| one.warnings()));
-        drop(attachment);
+        let earlier = build::Before {
+            attached: &before.attached,
+            table: &before.routes,
+            built: &before.built,
+        };
+        let (routes, built) = build::build(&source, &earlier, &mut clusters);
+        let (places, left_out, keys) = if plan::stays(&source, &before.attached) {
+            (&before.places, &before.left_out, &before.keys)
+        } else {
+            let (places, left_out) = plan::places(&source, (&clusters, &routes), &mut keyring);
+            (&Arc::new(places), &left_out.into(), &Arc::new(keyring.finish()))
+        };
+        let (places, left_out, keys) = (Arc::clone(places), Arc::clone(left_out), Arc::clone(keys));
+        let told = std::mem::take(&mut attachment.statuses);
+        let statuses = Statuses::sharing(told, &before.statuses);
+        let attached = attachment.keep(objects);
+        let warnings: Vec<Warning> =
+            built.notes().chain(&*left_out).chain(attached.warnings()).cloned().collect();
         let view = Self {
             routes,
-            clusters: clusters.into_list(),
-            ports,
-            keys: keyring.finish(),
+            clusters,
+            keys,
             places,
-            assigned,
+            left_out,
+            attached,
+            built,
             statuses,
             warnings: warnings.clone(),
             meters: RouteMeters::default(),
@@ -185,6 +207,12 @@ impl GatewayView {
         };
         termination(server_name) != termination(host)
     }
+}
+
+/// The endpoints of all clusters.
+fn endpoints(clusters: &Clusters) -> HashMap<SocketAddr, Arc<Endpoint>> {
+    let all = clusters.iter().flat_map(|cluster| &cluster.endpoints);
+    all.map(|endpoint| (endpoint.address, Arc::clone(endpoint))).collect()
 }
 
 /// What a request meets.

@@ -65,19 +65,30 @@ pub(super) fn statuses(objects: &GatewayObjects) -> Vec<ObjectStatus> {
     .collect()
 }
 
-/// Which Ingresses are ours, in the order of their set.
-pub(super) fn ingresses(objects: &GatewayObjects) -> Vec<bool> {
-    let classes = &objects.ingress_classes;
-    let is_ours = |name: &str| {
-        let class = classes.get(&ObjectRef::new("", name));
-        class.is_some_and(|class| &*class.controller == INGRESS_CONTROLLER)
-    };
-    let default_is_ours =
-        classes.iter().any(|class| class.is_default && &*class.controller == INGRESS_CONTROLLER);
-    let takes = |ingress: &Ingress| match &ingress.class {
-        _ if classes.is_empty() => true,
-        Some(name) => is_ours(name),
-        None => default_is_ours,
-    };
-    objects.ingresses.iter().map(|ingress| takes(ingress)).collect()
+/// Which Ingresses are ours.
+pub(super) struct IngressClasses<'a> {
+    objects: &'a GatewayObjects,
+    default_is_ours: bool,
+}
+
+impl<'a> IngressClasses<'a> {
+    pub(super) fn new(objects: &'a GatewayObjects) -> Self {
+        let default_is_ours = objects
+            .ingress_classes
+            .iter()
+            .any(|class| class.is_default && &*class.controller == INGRESS_CONTROLLER);
+        Self { objects, default_is_ours }
+    }
+
+    pub(super) fn takes(&self, ingress: &Ingress) -> bool {
+        let classes = &self.objects.ingress_classes;
+        match &ingress.class {
+            _ if classes.is_empty() => true,
+            Some(name) => {
+                let class = classes.get(&ObjectRef::new("", name));
+                class.is_some_and(|class| &*class.controller == INGRESS_CONTROLLER)
+            }
+            None => self.default_is_ours,
+        }
+    }
 }

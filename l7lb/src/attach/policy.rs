@@ -70,10 +70,13 @@ fn merged(first: HttpSettings, second: &HttpSettings) -> HttpSettings {
     }
 }
 
+/// What HTTPRoutes, GRPCRoutes and TLSRoutes come to, in the order of their sets.
+type Senders<'o> = (&'o [Arc<RouteOutcome>], &'o [Arc<RouteOutcome>], &'o [Arc<RouteOutcome>]);
+
 /// The statuses of BackendTLSPolicies, for each Gateway that sends to their targets.
 pub(super) fn tls_statuses(
     scene: &Scene<'_>,
-    (http, grpc, tls): (&[RouteOutcome], &[RouteOutcome], &[RouteOutcome]),
+    (http, grpc, tls): Senders<'_>,
     statuses: &mut Vec<ObjectStatus>,
 ) {
     let objects = scene.objects;
@@ -100,16 +103,20 @@ pub(super) fn tls_statuses(
     }
 }
 
-/// The Gateways that send to each Service.
+/// The Gateways that send to each Service that a policy is for.
 fn users(
     scene: &Scene<'_>,
-    (http, grpc, tls): (&[RouteOutcome], &[RouteOutcome], &[RouteOutcome]),
+    (http, grpc, tls): Senders<'_>,
 ) -> HashMap<ObjectRef, BTreeSet<ObjectRef>> {
     let objects = scene.objects;
-    let mut users: HashMap<ObjectRef, BTreeSet<ObjectRef>> = HashMap::new();
+    let targets = objects.backend_tls_policies.iter().flat_map(|policy| &policy.targets);
+    let mut users: HashMap<ObjectRef, BTreeSet<ObjectRef>> =
+        targets.map(|(target, _)| (target.object.clone(), BTreeSet::new())).collect();
     let mut add = |outcome: &RouteOutcome, target: &ObjectRef| {
-        let names = outcome.owners.iter().cloned();
-        users.entry(target.clone()).or_default().extend(names);
+        // Of the others no policy wants to know.
+        if let Some(users) = users.get_mut(target) {
+            users.extend(outcome.owners.iter().cloned());
+        }
     };
     for (route, outcome) in objects.http_routes.iter().zip(http) {
         for rule in &route.rules {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use model::gateway::{Meta, ObjectKind};
+use model::gateway::{Ingress, ObjectKind};
 
+use super::attached::status_of;
 use super::listener::{GatewayState, SetState};
 use super::{Entry, Scene};
 use crate::status::{Condition, Detail, ListenerStatus, ObjectStatus};
@@ -25,7 +26,7 @@ pub(super) fn gateways(
             conditions: gateway_conditions(state, &own),
             listeners: own.iter().map(|entry| listener(entry, "gateway")).collect(),
         };
-        statuses.push(status(ObjectKind::Gateway, &state.gateway.meta, detail));
+        statuses.push(status_of(ObjectKind::Gateway, &state.gateway.meta, detail));
     }
     for (at, set) in sets.iter().enumerate() {
         let own = entries.iter().filter(|entry| entry.set == Some(at));
@@ -43,17 +44,7 @@ pub(super) fn gateways(
         };
         let listeners = own.iter().map(|entry| listener(entry, "set")).collect();
         let detail = Detail::ListenerSet { conditions, listeners };
-        statuses.push(status(ObjectKind::ListenerSet, &set.set.meta, detail));
-    }
-}
-
-fn status(kind: ObjectKind, meta: &Meta, detail: Detail) -> ObjectStatus {
-    ObjectStatus {
-        kind,
-        object: meta.object.clone(),
-        generation: meta.generation,
-        origin: Arc::clone(&meta.origin),
-        detail,
+        statuses.push(status_of(ObjectKind::ListenerSet, &set.set.meta, detail));
     }
 }
 
@@ -133,13 +124,13 @@ fn listener(entry: &Entry<'_>, owner: &str) -> ListenerStatus {
     }
 }
 
-/// Says of each Ingress of ours where it is served.
-pub(super) fn ingresses(scene: &Scene<'_>, ours: &[bool], statuses: &mut Vec<ObjectStatus>) {
+/// Where Ingresses are served.
+pub(super) fn addresses(scene: &Scene<'_>) -> Arc<[String]> {
     let shared = scene.ground.shared();
-    let shown = shared.iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string);
-    let addresses: Vec<String> = shown.collect();
-    for (ingress, _) in scene.objects.ingresses.iter().zip(ours).filter(|(_, ours)| **ours) {
-        let detail = Detail::Ingress(addresses.clone());
-        statuses.push(status(ObjectKind::Ingress, &ingress.meta, detail));
-    }
+    shared.iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string).collect()
+}
+
+/// Says of an Ingress of ours where it is served.
+pub(super) fn ingress(ingress: &Ingress, addresses: &Arc<[String]>) -> ObjectStatus {
+    status_of(ObjectKind::Ingress, &ingress.meta, Detail::Ingress(Arc::clone(addresses)))
 }

@@ -73,7 +73,7 @@ fn show(status: &ObjectStatus) -> String {
             format!("{head}: {}{}", show_all(conditions), listeners(each))
         }
         Detail::Route(parents) => {
-            let one = |one: &crate::status::ParentStatus| {
+            let one = |one: &ParentStatus| {
                 format!("\n  {}: {}", one.parent.object, show_all(&one.conditions))
             };
             format!("{head}{}", parents.iter().map(one).collect::<String>())
@@ -100,8 +100,12 @@ fn ground() -> Ground {
 fn statuses(text: &str) -> String {
     let (objects, ground, keys) = (load(text), ground(), Keys::default());
     let scene = Scene::new(&objects, &ground);
-    let found = attach(&scene, &mut Keyring::new(&keys), &BTreeMap::new());
-    let shown = found.statuses.iter().filter(|one| one.kind != ObjectKind::GatewayClass).map(show);
+    let found = attach(&scene, &mut Keyring::new(&keys), &Attached::default());
+    let shown = found
+        .statuses
+        .iter()
+        .filter(|one| one.kind != ObjectKind::GatewayClass)
+        .map(|one| show(one));
     shown.collect::<Vec<_>>().join("\n")
 }
 
@@ -558,7 +562,7 @@ fn a_status_is_rendered_as_upstream_writes_it() {
     let world = gateway(HTTP).replace("name: g,", "name: g, generation: 3,");
     let (objects, ground, keys) = (load(&world), ground(), Keys::default());
     let scene = Scene::new(&objects, &ground);
-    let found = attach(&scene, &mut Keyring::new(&keys), &BTreeMap::new());
+    let found = attach(&scene, &mut Keyring::new(&keys), &Attached::default());
     let gateway =
         found.statuses.iter().find(|one| one.kind == ObjectKind::Gateway).unwrap().render();
     let condition = |kind: &str| serde_json::json!({"type": kind, "status": "True", "reason": kind, "message": "", "observedGeneration": 3});

@@ -75,7 +75,7 @@ impl World {
     /// Serves these places and no others.
     fn serve(&self, places: impl IntoIterator<Item = (Place, Plan)>) {
         let (mut view, _) = GatewayView::compile(&self.objects, &self.gateway.view.load());
-        view.places = places.into_iter().collect();
+        view.places = Arc::new(places.into_iter().collect());
         let view = Arc::new(view);
         self.gateway.view.store(Arc::clone(&view));
         self.gateway.sockets.follow(&view);

@@ -37,7 +37,7 @@ fn a_duration_is_in_the_bucket_of_its_bound_and_in_all_above() {
 #[test]
 fn a_route_has_five_series_and_those_above_the_limit_share_them() {
     let routes = ids(&["a", "b", "c", "d"]);
-    let meters = RouteMeters::follow(routes.iter(), 2, &RouteMeters::default());
+    let meters = RouteMeters::follow(routes.iter().map(Some), 2, &RouteMeters::default());
     for rule in 0..4 {
         meters.observe(rule, 200, Duration::from_millis(1));
     }
@@ -64,22 +64,22 @@ fn a_route_has_five_series_and_those_above_the_limit_share_them() {
 
 #[test]
 fn a_route_counts_on_over_reloads_and_is_forgotten_with_its_document() {
-    let first = RouteMeters::follow(ids(&["a", "b"]).iter(), 9, &RouteMeters::default());
+    let first = RouteMeters::follow(ids(&["a", "b"]).iter().map(Some), 9, &RouteMeters::default());
     first.observe(0, 204, Duration::ZERO);
     first.observe(1, 404, Duration::ZERO);
-    let second = RouteMeters::follow(ids(&["b"]).iter(), 9, &first);
+    let second = RouteMeters::follow(ids(&["b"]).iter().map(Some), 9, &first);
     second.observe(0, 404, Duration::ZERO);
     assert_eq!(
         shown(&second),
         ["nearside_route_requests_total{site=\"s\",route=\"b\",class=\"4xx\"} 2"]
     );
-    let third = RouteMeters::follow(ids(&["a"]).iter(), 9, &second);
+    let third = RouteMeters::follow(ids(&["a"]).iter().map(Some), 9, &second);
     assert_eq!(shown(&third), [""; 0], "a new document of an old name begins anew");
 }
 
 #[test]
 fn several_rules_of_one_id_are_one_route() {
-    let meters = RouteMeters::follow(ids(&["a", "a"]).iter(), 1, &RouteMeters::default());
+    let meters = RouteMeters::follow(ids(&["a", "a"]).iter().map(Some), 1, &RouteMeters::default());
     meters.observe(0, 200, Duration::ZERO);
     meters.observe(1, 200, Duration::ZERO);
     assert_eq!(

@@ -1,26 +1,31 @@
 //! Builds the route tables out of what `attach` found: one for each place where HTTP is served.
 //!
+//! A change of one route compiles that route and files it; the rest of the tables is shared with those
+//! before. Rules are made of their document, its outcome in `attach` and HttpPolicies; what they look
+//! at beyond that is noted while they do, so that nothing can be forgotten ([`Looks`]).
 //! One bad document never stops another: what cannot be used is left out with a [`Warning`].
 
-use std::cmp::Reverse;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::gateway::{
-    GatewayObjects, GrpcMatch, HostPattern, HttpFilter, HttpMatch, HttpSettings, ListenerProtocol,
-    Meta, ObjectKind, PathMatch, Retry, RouteBackend, SessionPersistence, ValueMatch,
+    Edit, GatewayObjects, GrpcMatch, GrpcRoute, HostPattern, HttpFilter, HttpMatch, HttpRoute,
+    HttpSettings, Ingress, ListenerProtocol, Meta, Object, ObjectKind, ObjectSet, PathMatch, Retry,
+    RouteBackend, SessionPersistence, ValueMatch,
 };
 use model::name::ObjectRef;
 
-use super::matcher::{self, Wanted};
-use super::{Candidate, EVERY_LISTENER, HostRoutes, ListenerNames, RouteTable, Table};
-use crate::attach::{Attachment, Resolved, RouteOutcome, Scene, settings_of};
+use super::host_routes::{HostEdit, HostRoutes};
+use super::matcher::Wanted;
+use super::{Candidate, EVERY_LISTENER, ListenerNames, RouteTable, Table};
+use crate::attach::{Attached, Attachment, Resolved, RouteOutcome, Scene, settings_of};
 use crate::backend_tls;
 use crate::cluster::Clusters;
 use crate::kept::Kept;
 use crate::origin_tls::OriginClient;
-use crate::path;
-use crate::rule::{Rule, RuleSource, Share, Surroundings, Target, Timeouts};
+use crate::rule::{Order, Rule, RuleSource, Share, Surroundings, Target, Timeouts};
+use crate::slots::Slots;
 use crate::socket::{Place, TableId};
 use crate::view::Warning;
 
@@ -31,136 +36,132 @@ pub(crate) struct Source<'a> {
     pub(crate) kept: &'a Kept,
 }
 
-/// Builds the tables. Never fails: what is wrong is left out and said in `warnings`.
+/// What was built before.
+pub(crate) struct Before<'b> {
+    pub(crate) attached: &'b Attached,
+    pub(crate) table: &'b RouteTable,
+    pub(crate) built: &'b AllBuilt,
+}
+
+/// What the rules of one route or Ingress came to.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// Their numbers; none when it is served nowhere.
+    rules: Box<[u32]>,
+    /// Whether anything beyond the document, its outcome and HttpPolicies was looked at.
+    looks: Looks,
+    /// What was left out.
+    notes: Box<[Warning]>,
+    /// The rule of an Ingress's default backend.
+    default: Option<u32>,
+}
+
+/// How far the rules of a document looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// At the document, its outcome, and HttpPolicies.
+    Near,
+    /// At Secrets, ConfigMaps, or Services that the document itself does not name.
+    Far,
+}
+
+/// What was built, each list in the order of its set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AllBuilt {
+    http: Vec<Arc<Built>>,
+    grpc: Vec<Arc<Built>>,
+    ingresses: Vec<Arc<Built>>,
+}
+
+impl AllBuilt {
+    /// What was left out.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = &Warning> {
+        let Self { http, grpc, ingresses } = self;
+        [ingresses, http, grpc].into_iter().flatten().flat_map(|built| &built.notes)
+    }
+}
+
+/// Builds the tables; rules that would be what they were `before` are kept, with their numbers. Never
+/// fails: what is wrong is left out and noted.
 pub(crate) fn build(
     source: &Source<'_>,
+    before: &Before<'_>,
     clusters: &mut Clusters,
-    warnings: &mut Vec<Warning>,
-) -> RouteTable {
-    let (places, mut tables) = empty_tables(source.attachment);
-    let mut builder =
-        Builder { source, clusters, warnings, rules: Vec::new(), entries: Vec::new() };
-    let default = builder.ingresses();
-    for table in tables.iter_mut().take(SHARED) {
-        table.default = default;
-    }
-    builder.http_routes(&places, &tables);
-    builder.grpc_routes(&places, &tables);
-    let Builder { rules, mut entries, .. } = builder;
-    entries.sort_by(Entry::precedence);
-    for entry in entries {
-        entry.file(&mut tables);
-    }
-    for table in &mut tables {
-        table.sort_expressions();
-    }
-    RouteTable { rules, tables, places }
+) -> (RouteTable, AllBuilt) {
+    let objects = source.scene.objects;
+    let nothing = (Attached::default(), RouteTable::default(), AllBuilt::default());
+    let (attached, table, built) = if source.attachment.stays {
+        (before.attached, before.table.clone(), before.built)
+    } else {
+        (&nothing.0, empty_tables(source.attachment), &nothing.2)
+    };
+    let past = &attached.objects;
+    let mut builder = Builder {
+        source,
+        clusters,
+        table,
+        edits: HashMap::new(),
+        looked: Cell::new(Looks::Near),
+        is_policed_anew: !objects.http_policies.is_same(&past.http_policies),
+        is_far_anew: !(objects.secrets.is_same(&past.secrets)
+            && objects.config_maps.is_same(&past.config_maps)
+            && objects.services.is_same(&past.services)
+            && objects.backend_tls_policies.is_same(&past.backend_tls_policies)),
+    };
+    let outcomes = &source.attachment.outcomes;
+    let kept = &attached.outcomes;
+    let ingresses = builder.follow(
+        &Since { now: &objects.ingresses, past: &past.ingresses },
+        &Since { now: &source.attachment.ingresses, past: &attached.ingresses },
+        &built.ingresses,
+    );
+    let http = builder.follow(
+        &Since { now: &objects.http_routes, past: &past.http_routes },
+        &Since { now: &outcomes.http, past: &kept.http },
+        &built.http,
+    );
+    let grpc = builder.follow(
+        &Since { now: &objects.grpc_routes, past: &past.grpc_routes },
+        &Since { now: &outcomes.grpc, past: &kept.grpc },
+        &built.grpc,
+    );
+    let default = oldest_default(&objects.ingresses, &ingresses);
+    (builder.finish(default), AllBuilt { http, grpc, ingresses })
+}
+
+/// The rule of the oldest default backend.
+fn oldest_default(set: &ObjectSet<Ingress>, built: &[Arc<Built>]) -> Option<u32> {
+    let all = set.iter().zip(built);
+    let defaults = all.filter_map(|(ingress, built)| Some((&ingress.meta, built.default?)));
+    let oldest = defaults.min_by_key(|(meta, _)| (meta.created_s, &meta.object));
+    oldest.map(|(_, rule)| rule)
 }
 
 /// The operator's own sockets have the first tables.
 const SHARED: usize = 2;
 
 /// A table for each place where HTTP is served, with its listeners' names.
-fn empty_tables(attachment: &Attachment<'_>) -> (HashMap<Place, TableId>, Vec<Table>) {
+fn empty_tables(attachment: &Attachment<'_>) -> RouteTable {
     let shared = [Place::SharedHttp, Place::SharedHttps];
     let mut places: HashMap<Place, TableId> = shared.into_iter().zip((0..).map(TableId)).collect();
-    let mut tables: Vec<Table> = (0..SHARED).map(|_| Table::default()).collect();
+    let mut names: Vec<ListenerNames> = (0..SHARED).map(|_| ListenerNames::default()).collect();
     for entry in attachment.entries.iter().filter(|entry| entry.is_programmed()) {
         let is_http =
             matches!(entry.listener.protocol, ListenerProtocol::Http | ListenerProtocol::Https);
         for place in entry.places.iter().filter(|_| is_http) {
-            let next = TableId(u32::try_from(tables.len()).unwrap_or(u32::MAX));
+            let next = TableId(u32::try_from(names.len()).unwrap_or(u32::MAX));
             let id = *places.entry(*place).or_insert(next);
             if id == next {
-                tables.push(Table::default());
+                names.push(ListenerNames::default());
             }
-            if let Some(table) = tables.get_mut(id.0 as usize) {
-                table.listeners.add(entry.listener.hostname.as_ref(), entry.listener.port);
+            if let Some(names) = names.get_mut(id.0 as usize) {
+                names.add(entry.listener.hostname.as_ref(), entry.listener.port);
             }
         }
     }
-    (places, tables)
-}
-
-/// One match on one hostname, before it is filed.
-pub(super) struct Entry {
-    pub(super) tables: Vec<TableId>,
-    pub(super) host: Option<HostPattern>,
-    pub(super) path: PathMatch,
-    pub(super) candidate: Candidate,
-    pub(super) created_s: i64,
-    pub(super) object: ObjectRef,
-    /// The rule's and the match's place in the document.
-    pub(super) place: (usize, usize),
-}
-
-impl Entry {
-    /// The order among entries of equal hostname and path (which the table itself orders).
-    fn precedence(&self, other: &Self) -> std::cmp::Ordering {
-        let key = |entry: &Self| {
-            (
-                Reverse(entry.candidate.method.is_some()),
-                Reverse(entry.candidate.headers.len()),
-                Reverse(entry.candidate.query.len()),
-                entry.created_s,
-            )
-        };
-        key(self)
-            .cmp(&key(other))
-            .then_with(|| self.object.cmp(&other.object))
-            .then_with(|| self.place.cmp(&other.place))
-    }
-
-    fn file(self, tables: &mut [Table]) {
-        let Self { tables: wanted, host, path, candidate, .. } = self;
-        for id in wanted {
-            let Some(table) = tables.get_mut(id.0 as usize) else { continue };
-            let routes = match &host {
-                Some(HostPattern::Exact(name)) => {
-                    table.exact.entry(Box::from(&**name)).or_default()
-                }
-                Some(HostPattern::Suffix(name)) => {
-                    table.suffix.entry(Box::from(&**name)).or_default()
-                }
-                None => &mut table.any,
-            };
-            routes.file(&path, candidate.clone());
-        }
-    }
-}
-
-impl Table {
-    /// The longest expression first; equal ones stay in order of precedence.
-    fn sort_expressions(&mut self) {
-        let named = self.exact.values_mut().chain(self.suffix.values_mut());
-        for routes in named.chain([&mut self.any]).filter(|routes| routes.regex.len() > 1) {
-            routes.regex.sort_by_key(|(regex, _)| Reverse(regex.as_str().len()));
-        }
-    }
-}
-
-impl HostRoutes {
-    fn file(&mut self, path: &PathMatch, candidate: Candidate) {
-        let bucket = match path {
-            PathMatch::Regex(text) => {
-                // What is no expression was said in the route's status; nothing is served by it.
-                if let Ok(regex) = matcher::compile(text) {
-                    self.regex.push((regex, candidate));
-                }
-                return;
-            }
-            PathMatch::Exact(exact) => {
-                self.exact.entry(Box::from(&*path::normalise(exact))).or_default()
-            }
-            PathMatch::Prefix(prefix) => {
-                let normal = path::normalise(prefix);
-                let key = normal.trim_end_matches('/');
-                self.prefix_octets_max = self.prefix_octets_max.max(key.len());
-                self.prefix.entry(Box::from(key)).or_default()
-            }
-        };
-        bucket.push(candidate);
-    }
+    let table = |names| Table { listeners: Arc::new(names), ..Table::default() };
+    let tables = names.into_iter().map(table).collect();
+    RouteTable { rules: Slots::default(), tables, places: Arc::new(places) }
 }
 
 impl ListenerNames {
@@ -194,9 +195,51 @@ impl ListenerNames {
 pub(super) struct Builder<'s, 'b> {
     pub(super) source: &'b Source<'s>,
     pub(super) clusters: &'b mut Clusters,
-    pub(super) warnings: &'b mut Vec<Warning>,
-    pub(super) rules: Vec<Rule>,
-    pub(super) entries: Vec<Entry>,
+    table: RouteTable,
+    /// What changes, by table and hostname.
+    edits: HashMap<(TableId, Option<HostPattern>), HostEdit>,
+    /// How far the rules looked that are being built.
+    looked: Cell<Looks>,
+    /// Whether HttpPolicies are others than before.
+    is_policed_anew: bool,
+    /// Whether what rules may look at from afar is other than before.
+    is_far_anew: bool,
+}
+
+/// Something, and what it was before.
+struct Since<'s, T: ?Sized> {
+    now: &'s T,
+    past: &'s T,
+}
+
+/// A document with rules.
+pub(super) trait Ruled: Object + Sized {
+    /// What attaching makes of it.
+    type Outcome;
+
+    /// Compiles and files its rules.
+    fn build(&self, outcome: &Self::Outcome, builder: &mut Builder<'_, '_>) -> Draft;
+
+    /// The hostnames and tables under which its rules are filed.
+    fn filed(
+        &self,
+        outcome: &Self::Outcome,
+        builder: &Builder<'_, '_>,
+    ) -> Vec<(TableId, Option<HostPattern>)>;
+}
+
+/// What rules come to, while they are built.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) rules: Vec<u32>,
+    pub(super) notes: Vec<Warning>,
+    pub(super) default: Option<u32>,
+}
+
+impl Draft {
+    pub(super) fn note(&mut self, meta: &Meta, text: String) {
+        self.notes.push(Warning { origin: Arc::clone(&meta.origin), text });
+    }
 }
 
 /// A rule of an HTTPRoute or GRPCRoute, and the route it is of.
@@ -212,32 +255,170 @@ struct RouteRule<'r> {
     session: Option<&'r SessionPersistence>,
 }
 
+/// Where a route is served: a hostname, the number of a listener, a table.
+type Spot = (Option<HostPattern>, u32, TableId);
+
+impl Ruled for HttpRoute {
+    type Outcome = RouteOutcome;
+
+    fn build(&self, outcome: &RouteOutcome, builder: &mut Builder<'_, '_>) -> Draft {
+        let (mut draft, spots) = (Draft::default(), builder.spots(outcome));
+        for (place, rule) in self.rules.iter().enumerate().filter(|_| !spots.is_empty()) {
+            let of = RouteRule {
+                kind: ObjectKind::HttpRoute,
+                meta: &self.meta,
+                name: rule.name.as_deref(),
+                place,
+                filters: &rule.filters,
+                backends: &rule.backends,
+                timeouts: Timeouts {
+                    request_ms: rule.request_timeout_ms,
+                    attempt_ms: rule.backend_timeout_ms,
+                    ..Timeouts::default()
+                },
+                retry: rule.retry.as_ref(),
+                session: rule.session.as_ref(),
+            };
+            let number = builder.rule(&of, outcome, &mut draft);
+            for (match_at, one) in rule.matches.iter().enumerate() {
+                builder.enter(&spots, (number, match_at), one);
+            }
+        }
+        draft
+    }
+
+    fn filed(
+        &self,
+        outcome: &RouteOutcome,
+        builder: &Builder<'_, '_>,
+    ) -> Vec<(TableId, Option<HostPattern>)> {
+        builder.spots(outcome).into_iter().map(|(host, _, table)| (table, host)).collect()
+    }
+}
+
+impl Ruled for GrpcRoute {
+    type Outcome = RouteOutcome;
+
+    fn build(&self, outcome: &RouteOutcome, builder: &mut Builder<'_, '_>) -> Draft {
+        let (mut draft, spots) = (Draft::default(), builder.spots(outcome));
+        for (place, rule) in self.rules.iter().enumerate().filter(|_| !spots.is_empty()) {
+            let of = RouteRule {
+                kind: ObjectKind::GrpcRoute,
+                meta: &self.meta,
+                name: rule.name.as_deref(),
+                place,
+                filters: &rule.filters,
+                backends: &rule.backends,
+                timeouts: Timeouts::default(),
+                retry: None,
+                session: rule.session.as_ref(),
+            };
+            let number = builder.rule(&of, outcome, &mut draft);
+            if rule.matches.is_empty() {
+                builder.enter(&spots, (number, 0), &HttpMatch::default());
+            }
+            for (match_at, one) in rule.matches.iter().enumerate() {
+                builder.enter(&spots, (number, match_at), &call(one));
+            }
+        }
+        draft
+    }
+
+    fn filed(
+        &self,
+        outcome: &RouteOutcome,
+        builder: &Builder<'_, '_>,
+    ) -> Vec<(TableId, Option<HostPattern>)> {
+        builder.spots(outcome).into_iter().map(|(host, _, table)| (table, host)).collect()
+    }
+}
+
 impl<'s> Builder<'s, '_> {
     pub(super) fn objects(&self) -> &'s GatewayObjects {
         self.source.scene.objects
     }
 
-    pub(super) fn warn(&mut self, meta: &Meta, text: String) {
-        self.warnings.push(Warning { origin: Arc::clone(&meta.origin), text });
+    /// What the rules of all documents of a kind come to. Those of a document whose outcome is the very
+    /// same are kept.
+    fn follow<R: Ruled>(
+        &mut self,
+        sets: &Since<'_, ObjectSet<R>>,
+        outcomes: &Since<'_, [Arc<R::Outcome>]>,
+        built: &[Arc<Built>],
+    ) -> Vec<Arc<Built>> {
+        let mut all = Vec::with_capacity(sets.now.len());
+        for edit in sets.now.edits(sets.past) {
+            let (gone, new) = match edit {
+                Edit::Same(was, at)
+                    if Arc::ptr_eq(&outcomes.past[was], &outcomes.now[at])
+                        && self.is_current(&built[was]) =>
+                {
+                    all.push(Arc::clone(&built[was]));
+                    continue;
+                }
+                Edit::Same(was, at) => (Some(was), Some(at)),
+                Edit::Gone(was) => (Some(was), None),
+                Edit::New(at) => (None, Some(at)),
+            };
+            if let Some(was) = gone {
+                self.take_down(&sets.past[was], &outcomes.past[was], &built[was]);
+            }
+            all.extend(new.map(|at| self.put_up(&sets.now[at], &outcomes.now[at])));
+        }
+        all
     }
 
-    /// Compiles a rule and gives its index.
+    fn is_current(&self, built: &Built) -> bool {
+        !(self.is_policed_anew || built.looks == Looks::Far && self.is_far_anew)
+    }
+
+    fn put_up<R: Ruled>(&mut self, document: &R, outcome: &R::Outcome) -> Arc<Built> {
+        self.looked.set(Looks::Near);
+        let Draft { rules, notes, default } = document.build(outcome, self);
+        let looks = self.looked.get();
+        Arc::new(Built { rules: rules.into(), looks, notes: notes.into(), default })
+    }
+
+    fn take_down<R: Ruled>(&mut self, document: &R, outcome: &R::Outcome, built: &Built) {
+        if built.rules.is_empty() {
+            return;
+        }
+        for spot in document.filed(outcome, self) {
+            self.edits.entry(spot).or_default().gone.extend(&built.rules);
+        }
+        for rule in &built.rules {
+            self.table.rules.remove(*rule);
+        }
+    }
+
+    /// Something was looked at that neither the document nor its outcome names.
+    pub(super) fn look_far(&self) {
+        self.looked.set(Looks::Far);
+    }
+
+    /// Compiles a rule and gives its number.
     pub(super) fn push_rule(
         &mut self,
         (kind, meta): (ObjectKind, &Meta),
         source: RuleSource<'_>,
+        draft: &mut Draft,
     ) -> u32 {
         let mut notes = Vec::new();
         let (scene, clusters) = (self.source.scene, &*self.clusters);
         let namespace = &*meta.object.namespace;
+        let looked = &self.looked;
         let rule = Rule::compile(
             source,
             &mut Surroundings {
-                target: &|named| match scene.resolve(kind, namespace, named) {
-                    Resolved::Found => clusters.find(&named.object, named.port.unwrap_or(0)),
-                    _ => Target::Broken,
+                target: &|named| {
+                    looked.set(Looks::Far);
+                    match scene.resolve(kind, namespace, named) {
+                        Resolved::Found => clusters.find(&named.object, named.port.unwrap_or(0)),
+                        _ => Target::Broken,
+                    }
                 },
                 material: &|named, key| {
+                    looked.set(Looks::Far);
                     let may = scene.may_read(kind, namespace, named);
                     backend_tls::material(scene.objects, named, key).filter(|_| may)
                 },
@@ -246,83 +427,16 @@ impl<'s> Builder<'s, '_> {
             },
         );
         for note in notes {
-            self.warn(meta, note);
+            draft.note(meta, note);
         }
-        self.rules.push(rule);
-        // Invariant: documents are limited far below 2^32 rules.
-        u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX)
+        let number = self.table.rules.insert(rule);
+        draft.rules.push(number);
+        number
     }
 
-    fn http_routes(&mut self, places: &HashMap<Place, TableId>, tables: &[Table]) {
-        let source = self.source;
-        for (route, outcome) in source.scene.objects.http_routes.iter().zip(&source.attachment.http)
-        {
-            let spots = self.spots(outcome, places, tables);
-            if spots.is_empty() {
-                continue;
-            }
-            for (place, rule) in route.rules.iter().enumerate() {
-                let of = RouteRule {
-                    kind: ObjectKind::HttpRoute,
-                    meta: &route.meta,
-                    name: rule.name.as_deref(),
-                    place,
-                    filters: &rule.filters,
-                    backends: &rule.backends,
-                    timeouts: Timeouts {
-                        request_ms: rule.request_timeout_ms,
-                        attempt_ms: rule.backend_timeout_ms,
-                        ..Timeouts::default()
-                    },
-                    retry: rule.retry.as_ref(),
-                    session: rule.session.as_ref(),
-                };
-                let index = self.rule(&of, outcome);
-                for (order, one) in rule.matches.iter().enumerate() {
-                    self.enter(&spots, &of, (order, index), one);
-                }
-            }
-        }
-    }
-
-    fn grpc_routes(&mut self, places: &HashMap<Place, TableId>, tables: &[Table]) {
-        let source = self.source;
-        for (route, outcome) in source.scene.objects.grpc_routes.iter().zip(&source.attachment.grpc)
-        {
-            let spots = self.spots(outcome, places, tables);
-            if spots.is_empty() {
-                continue;
-            }
-            for (place, rule) in route.rules.iter().enumerate() {
-                let of = RouteRule {
-                    kind: ObjectKind::GrpcRoute,
-                    meta: &route.meta,
-                    name: rule.name.as_deref(),
-                    place,
-                    filters: &rule.filters,
-                    backends: &rule.backends,
-                    timeouts: Timeouts::default(),
-                    retry: None,
-                    session: rule.session.as_ref(),
-                };
-                let index = self.rule(&of, outcome);
-                if rule.matches.is_empty() {
-                    self.enter(&spots, &of, (0, index), &HttpMatch::default());
-                }
-                for (order, one) in rule.matches.iter().enumerate() {
-                    self.enter(&spots, &of, (order, index), &call(one));
-                }
-            }
-        }
-    }
-
-    /// Where a route is served: hostname, listener and tables, each once.
-    fn spots(
-        &self,
-        outcome: &RouteOutcome,
-        places: &HashMap<Place, TableId>,
-        tables: &[Table],
-    ) -> Vec<(Option<HostPattern>, u32, TableId)> {
+    /// Where a route is served, each spot once.
+    fn spots(&self, outcome: &RouteOutcome) -> Vec<Spot> {
+        let RouteTable { tables, places, .. } = &self.table;
         let mut spots = Vec::new();
         for served in &outcome.served {
             let Some(entry) = self.source.attachment.entries.get(served.entry) else { continue };
@@ -339,37 +453,61 @@ impl<'s> Builder<'s, '_> {
         spots
     }
 
-    fn enter(
-        &mut self,
-        spots: &[(Option<HostPattern>, u32, TableId)],
-        of: &RouteRule<'_>,
-        (order, rule): (usize, u32),
-        one: &HttpMatch,
-    ) {
+    fn enter(&mut self, spots: &[Spot], (rule, match_at): (u32, usize), one: &HttpMatch) {
         let (Some(headers), Some(query)) = (wanted(&one.headers), wanted(&one.query)) else {
             return;
         };
         for (host, listener, table) in spots {
-            self.entries.push(Entry {
-                tables: vec![*table],
-                host: host.clone(),
-                path: one.path.clone(),
-                candidate: Candidate {
-                    listener: *listener,
-                    one_label: false,
-                    method: one.method.clone(),
-                    headers: headers.clone(),
-                    query: query.clone(),
-                    rule,
-                },
-                created_s: of.meta.created_s,
-                object: of.meta.object.clone(),
-                place: (of.place, order),
-            });
+            let candidate = Candidate {
+                listener: *listener,
+                one_label: false,
+                method: one.method.clone(),
+                headers: headers.clone(),
+                query: query.clone(),
+                rule,
+                place: u32::try_from(match_at).unwrap_or(u32::MAX),
+            };
+            self.file((*table, host.clone()), one.path.clone(), candidate);
         }
     }
 
-    fn rule(&mut self, of: &RouteRule<'_>, outcome: &RouteOutcome) -> u32 {
+    /// Files a match under a hostname of a table.
+    pub(super) fn file(
+        &mut self,
+        at: (TableId, Option<HostPattern>),
+        path: PathMatch,
+        candidate: Candidate,
+    ) {
+        self.edits.entry(at).or_default().new.push((path, candidate));
+    }
+
+    /// The tables with everything filed.
+    fn finish(self, default: Option<u32>) -> RouteTable {
+        let Self { mut table, edits, .. } = self;
+        let RouteTable { rules, tables, .. } = &mut table;
+        for ((id, host), edit) in edits {
+            let Some(table) = tables.get_mut(id.0 as usize) else { continue };
+            let (names, name) = match &host {
+                None => {
+                    table.any = Arc::new(table.any.edited(edit, rules));
+                    continue;
+                }
+                Some(HostPattern::Exact(name)) => (&mut table.exact, name),
+                Some(HostPattern::Suffix(name)) => (&mut table.suffix, name),
+            };
+            let edited = match names.get(name) {
+                Some((_, before)) => before.edited(edit, rules),
+                None => HostRoutes::default().edited(edit, rules),
+            };
+            names.set(name, edited);
+        }
+        for table in tables.iter_mut().take(SHARED) {
+            table.default = default;
+        }
+        table
+    }
+
+    fn rule(&mut self, of: &RouteRule<'_>, outcome: &RouteOutcome, draft: &mut Draft) -> u32 {
         let scene = self.source.scene;
         let namespace = &*of.meta.object.namespace;
         let mut backends = Vec::new();
@@ -389,6 +527,12 @@ impl<'s> Builder<'s, '_> {
         let settings = settings_of(scene.objects, section, &owners, &HttpSettings::default());
         let source = RuleSource {
             id: id(of),
+            order: Order {
+                created_s: of.meta.created_s,
+                object: of.meta.object.clone(),
+                place: u32::try_from(of.place).unwrap_or(u32::MAX),
+                kind: of.kind,
+            },
             filters: of.filters,
             backends,
             timeouts: of.timeouts,
@@ -398,7 +542,7 @@ impl<'s> Builder<'s, '_> {
             settings: &settings,
             ingress: None,
         };
-        self.push_rule((of.kind, of.meta), source)
+        self.push_rule((of.kind, of.meta), source, draft)
     }
 
     /// The certificate that the route's Gateway shows backends (the first one's that has any).
@@ -408,6 +552,7 @@ impl<'s> Builder<'s, '_> {
         let (gateway, named) = gateways
             .filter_map(|gateway| Some((gateway, gateway.client_certificate.as_ref()?)))
             .next()?;
+        self.look_far();
         let namespace = &*gateway.meta.object.namespace;
         if !self.source.scene.may_read(ObjectKind::Gateway, namespace, named) {
             return None;

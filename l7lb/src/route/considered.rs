@@ -3,7 +3,7 @@
 //! The walk and the judgement of each candidate are those that serve; only what is taken differs:
 //! nothing, so that the walk goes on to the end.
 
-use super::{HostKey, HostRoutes, Misfit, PathKey, RequestParts, RouteTable, Tried};
+use super::{HostKey, Misfit, PathKey, RequestParts, RouteTable, Tried};
 use crate::socket::TableId;
 
 /// A match of a rule on one of the request's hostnames.
@@ -39,37 +39,23 @@ impl RouteTable {
                 .filter(|filed| !met.contains(&filed.path))
                 .map(|filed| Considered::new(filed, Some("another path".to_owned())))
                 .collect();
-            missed.sort_by(|a, b| (&a.path, a.rule).cmp(&(&b.path, b.rule)));
+            missed.sort_by(|a, b| a.path.cmp(&b.path));
             all.append(&mut missed);
         }
         all
     }
 
-    /// Everything in a table, in the order of hostnames and paths.
+    /// Everything in a table, in the order of hostnames and paths, and of precedence where they are
+    /// equal.
     pub(crate) fn entries(&self, table: TableId) -> Vec<Considered> {
         let Some(table) = self.tables.get(table.0 as usize) else { return Vec::new() };
         let exact = table.exact.iter().map(|(name, routes)| (HostKey::Exact(name), routes));
         let suffix = table.suffix.iter().map(|(name, routes)| (HostKey::Suffix(name, 1), routes));
-        let hosts = exact.chain(suffix).chain([(HostKey::Any, &table.any)]);
+        let hosts = exact.chain(suffix).chain([(HostKey::Any, &*table.any)]);
         let filed = hosts.flat_map(|(host, routes)| routes.filed(host));
         let mut all: Vec<Considered> = filed.map(|one| Considered::new(one, None)).collect();
-        all.sort_by(|a, b| (&a.host, &a.path, a.rule).cmp(&(&b.host, &b.path, b.rule)));
+        all.sort_by(|a, b| (&a.host, &a.path).cmp(&(&b.host, &b.path)));
         all
-    }
-}
-
-impl HostRoutes {
-    /// Everything, in no order.
-    fn filed<'t>(&'t self, host: HostKey<'t>) -> impl Iterator<Item = Tried<'t>> {
-        let exact = self.exact.iter().map(|(key, all)| (PathKey::Exact(key), all.as_slice()));
-        let prefix = self.prefix.iter().map(|(key, all)| (PathKey::Prefix(key), all.as_slice()));
-        let regex = self.regex.iter().map(|(regex, candidate)| {
-            (PathKey::Regex(regex.as_str()), std::slice::from_ref(candidate))
-        });
-        exact.chain(regex).chain(prefix).flat_map(move |(path, candidates)| {
-            let filed = move |candidate| Tried { host, path, matched_octets: 0, candidate };
-            candidates.iter().map(filed)
-        })
     }
 }
 

@@ -2,71 +2,79 @@
 
 use model::gateway::{HostPattern, Ingress, IngressBackend, IngressPath, ObjectKind, PortRef};
 
-use super::build::{Builder, Entry};
+use super::build::{Builder, Draft, Ruled};
 use super::{Candidate, EVERY_LISTENER, Scheme};
-use crate::attach::settings_of;
-use crate::rule::{IngressSource, RuleSource, Share, Target, Timeouts};
+use crate::attach::{IngressOutcome, settings_of};
+use crate::rule::{IngressSource, Order, RuleSource, Share, Target, Timeouts};
 use crate::socket::TableId;
 
-impl Builder<'_, '_> {
-    /// Files the paths of all Ingresses of ours; gives the rule of the oldest default backend.
-    pub(super) fn ingresses(&mut self) -> Option<u32> {
-        let source = self.source;
-        let ours = source.scene.objects.ingresses.iter().zip(&source.attachment.ingresses);
-        let mut defaults = Vec::new();
-        for (ingress, is_ours) in ours {
-            if !is_ours {
-                let class = ingress.class.as_deref().unwrap_or("");
-                let text = format!("the Ingress class `{class}` is not served here");
-                self.warn(&ingress.meta, text);
-                continue;
-            }
-            self.paths(ingress);
-            if let Some(backend) = &ingress.default_backend {
-                let rule = self.rule_of(ingress, (None, "default"), backend);
-                defaults.push((ingress.meta.created_s, &ingress.meta.object, rule));
-            }
-        }
-        defaults.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        defaults.first().map(|default| default.2)
-    }
+impl Ruled for Ingress {
+    type Outcome = IngressOutcome;
 
-    fn paths(&mut self, ingress: &Ingress) {
-        let tables = [Scheme::Http, Scheme::Https].map(TableId::shared);
-        for (place, path) in ingress.paths.iter().enumerate() {
-            let name = place.to_string();
-            let rule = self.rule_of(ingress, (Some(path), &name), &path.backend);
-            self.entries.push(Entry {
-                tables: tables.to_vec(),
-                host: path.host.clone(),
-                path: path.path.clone(),
-                candidate: Candidate {
+    fn build(&self, outcome: &IngressOutcome, builder: &mut Builder<'_, '_>) -> Draft {
+        let mut draft = Draft::default();
+        if !outcome.is_ours {
+            let class = self.class.as_deref().unwrap_or("");
+            draft.note(&self.meta, format!("the Ingress class `{class}` is not served here"));
+            return draft;
+        }
+        for (place, path) in self.paths.iter().enumerate() {
+            let rule = builder.rule_of(self, Some((place, path)), &path.backend, &mut draft);
+            for table in TABLES {
+                let candidate = Candidate {
                     listener: EVERY_LISTENER,
                     one_label: matches!(path.host, Some(HostPattern::Suffix(_))),
                     method: None,
                     headers: Box::default(),
                     query: Box::default(),
                     rule,
-                },
-                created_s: ingress.meta.created_s,
-                object: ingress.meta.object.clone(),
-                place: (place, 0),
-            });
+                    place: 0,
+                };
+                let at = (TableId::shared(table), path.host.clone());
+                builder.file(at, path.path.clone(), candidate);
+            }
         }
+        if let Some(backend) = &self.default_backend {
+            draft.default = Some(builder.rule_of(self, None, backend, &mut draft));
+        }
+        draft
     }
 
+    fn filed(
+        &self,
+        _: &IngressOutcome,
+        _: &Builder<'_, '_>,
+    ) -> Vec<(TableId, Option<HostPattern>)> {
+        let both =
+            |host: Option<HostPattern>| TABLES.map(|table| (TableId::shared(table), host.clone()));
+        self.paths.iter().flat_map(|path| both(path.host.clone())).collect()
+    }
+}
+
+/// Where Ingresses are served.
+const TABLES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
+
+impl Builder<'_, '_> {
     fn rule_of(
         &mut self,
         ingress: &Ingress,
-        (path, place): (Option<&IngressPath>, &str),
+        path: Option<(usize, &IngressPath)>,
         backend: &IngressBackend,
+        draft: &mut Draft,
     ) -> u32 {
         let meta = &ingress.meta;
         let kind = (ObjectKind::Ingress, meta, None);
         let settings = settings_of(self.objects(), kind, &[], &ingress.settings);
-        let target = self.target(ingress, backend);
+        let target = self.target(ingress, backend, draft);
+        let place = path.map_or_else(|| "default".to_owned(), |(place, _)| place.to_string());
         let source = RuleSource {
             id: format!("ingress/{}#{place}", meta.object).into(),
+            order: Order {
+                created_s: meta.created_s,
+                object: meta.object.clone(),
+                place: path.map_or(u32::MAX, |(place, _)| u32::try_from(place).unwrap_or(u32::MAX)),
+                kind: ObjectKind::Ingress,
+            },
             filters: &[],
             backends: vec![(Share { target, weight: 1 }, &[])],
             timeouts: Timeouts::default(),
@@ -74,12 +82,12 @@ impl Builder<'_, '_> {
             session: None,
             client: None,
             settings: &settings,
-            ingress: Some(IngressSource { ingress, path }),
+            ingress: Some(IngressSource { ingress, path: path.map(|(_, path)| path) }),
         };
-        self.push_rule((ObjectKind::Ingress, meta), source)
+        self.push_rule((ObjectKind::Ingress, meta), source, draft)
     }
 
-    fn target(&mut self, ingress: &Ingress, backend: &IngressBackend) -> Target {
+    fn target(&mut self, ingress: &Ingress, backend: &IngressBackend, draft: &mut Draft) -> Target {
         let target = self.clusters.of_port(&backend.service, &backend.port);
         if target == Target::Broken {
             let port = match &backend.port {
@@ -90,8 +98,12 @@ impl Builder<'_, '_> {
                 "no Service `{}` with port `{port}` (requests for it fail)",
                 backend.service
             );
-            self.warn(&ingress.meta, text);
+            draft.note(&ingress.meta, text);
             return Target::Absent;
+        }
+        if matches!(ingress.backend_protocol.as_deref(), Some("HTTPS" | "GRPCS")) {
+            // A BackendTLSPolicy for the Service goes before the annotation.
+            self.look_far();
         }
         match ingress.backend_protocol.as_deref() {
             Some("GRPC") => self.clusters.speaking_http2(target),

@@ -1,6 +1,11 @@
-//! Clusters out of Services and EndpointSlices.
+//! Clusters out of Services and EndpointSlices; and that a view which keeps what is the same is the
+//! view that is compiled from nothing (`edits`).
+
+mod edits;
 
 use model::gateway::{Endpoint as EndpointDocument, EndpointSlice, Meta, Service, ServicePort};
+
+use model::name::ObjectRef;
 
 use super::*;
 use crate::topology::Locality;
@@ -109,7 +114,10 @@ fn endpoints_keep_their_counters_over_a_reload() {
     };
     let (first, _) = GatewayView::compile(&objects, &GatewayView::default());
     let (second, _) = GatewayView::compile(&objects, &first);
-    let kept = Arc::ptr_eq(&first.clusters[0].endpoints[0], &second.clusters[1].endpoints[0]);
+    let kept = Arc::ptr_eq(
+        &first.clusters.get(0).unwrap().endpoints[0],
+        &second.clusters.get(1).unwrap().endpoints[0],
+    );
     assert!(kept, "one address is one endpoint, in every cluster and every view");
     let (third, _) = GatewayView::compile(&GatewayObjects::default(), &second);
     assert!(third.endpoints.is_empty());
@@ -130,7 +138,7 @@ fn near_endpoints_are_chosen_while_one_of_them_is_healthy() {
     let here = Locality { node: Some("here".into()), zone: None };
     let before = GatewayView { kept: Arc::new(Kept::at(here)), ..GatewayView::default() };
     let (view, _) = GatewayView::compile(&objects, &before);
-    let cluster = &view.clusters[0];
+    let cluster = view.clusters.get(0).unwrap();
     assert_eq!(cluster.near, 1);
     let picked = |tried: &[SocketAddr]| {
         let all = (0..20_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));

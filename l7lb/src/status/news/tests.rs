@@ -11,7 +11,7 @@ fn status(name: u8, generation: i64) -> Arc<ObjectStatus> {
         object: ObjectRef::new("n", &format!("i{name:03}")),
         generation,
         origin: "t.yaml:1".into(),
-        detail: Detail::Ingress(Vec::new()),
+        detail: Detail::Ingress([].into()),
     })
 }
 
