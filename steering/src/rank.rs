@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use ipnet::IpNet;
 use model::Policy;
 use model::geo::{Isp, Locale, Point};
-use model::policy::{Effect, Fence, Match, Rule};
+use model::policy::Rule;
 use model::service::{Class, GlobalService, TierStep};
 use model::site::{Site, SiteId, Tier};
 use smallvec::SmallVec;
@@ -19,14 +19,17 @@ use crate::atlas::Atlas;
 use crate::bill::{Bill, UNKNOWN_DISTANCE_M};
 use crate::compile::Inputs;
 use crate::latency::{self, Index, Level, OfLevel, Residual};
-use crate::map::{LEAF_SITES_MAX, Leaf, NEAR_SITES_MAX, Reach};
+use crate::map::{LEAF_SITES_MAX, Leaf, NEAR_SITES_MAX};
 use crate::place::Place;
 use crate::presence;
 use crate::share;
 use crate::sight::{self, Seen, Sight};
 
+mod orders;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use orders::Orders;
 
 /// Weight of a site that no document gives one.
 pub(crate) const WEIGHT_DEFAULT: u32 = 100;
@@ -88,15 +91,6 @@ impl Candidate<'_> {
         let known = isp.named().and_then(|isp| self.uplinks.iter().position(|&own| own == isp));
         known.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
     }
-}
-
-/// What the rules order for one client: the first match of each effect.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Orders<'a> {
-    pub(crate) fence: Option<(usize, &'a Fence)>,
-    pub(crate) pin: Option<(usize, &'a [SiteId])>,
-    pub(crate) weights: Option<(usize, &'a [(SiteId, u32)])>,
-    pub(crate) shift: Option<(usize, (SiteId, u16))>,
 }
 
 /// A candidate with what decided its place.
@@ -187,38 +181,6 @@ impl<'a> Ranker<'a> {
         self.service
     }
 
-    /// The rules that are about a client in these prefixes, with their numbers.
-    pub(crate) fn matching<'s>(
-        &'s self,
-        sight: &'s Sight,
-        prefixes: &'s [IpNet],
-    ) -> impl Iterator<Item = (usize, &'a Rule)> + 's {
-        let all = self.rules.iter().copied();
-        all.filter(|(_, rule)| matches(&rule.matches, sight, prefixes))
-    }
-
-    /// The rules' orders for a client in these prefixes.
-    pub(crate) fn orders(&self, sight: &Sight, prefixes: &[IpNet]) -> Orders<'a> {
-        let mut orders = Orders::default();
-        for (number, rule) in self.matching(sight, prefixes) {
-            match &rule.effect {
-                Effect::Fence(fence) => {
-                    orders.fence.get_or_insert((number, fence));
-                }
-                Effect::Pin(sites) => {
-                    orders.pin.get_or_insert((number, sites));
-                }
-                Effect::Weights(weights) => {
-                    orders.weights.get_or_insert((number, weights));
-                }
-                &Effect::Shift { to, share_bp } => {
-                    orders.shift.get_or_insert((number, (to, share_bp)));
-                }
-            }
-        }
-        orders
-    }
-
     /// The candidates inside every fence, best first.
     pub(crate) fn rank(
         &self,
@@ -287,21 +249,6 @@ impl<'a> Ranker<'a> {
         }
     }
 
-    /// Whether both fences, the service's and the rules', let this client to this site.
-    pub(crate) fn is_allowed(
-        &self,
-        id: SiteId,
-        site: &Site,
-        sight: &Sight,
-        orders: &Orders<'_>,
-    ) -> bool {
-        let ruled = orders.fence.map(|(_, fence)| fence);
-        self.service.fence.iter().chain(ruled).all(|fence| match fence {
-            Fence::Match(rung) => sight::agrees(*rung, sight, site),
-            Fence::Sites(sites) => sites.contains(&id),
-        })
-    }
-
     fn assess(&self, candidate: &Candidate<'_>, client: &Client<'_>, at: u16) -> Ranked {
         let site = candidate.site;
         let (bill, level) = self.bill(candidate, client);
@@ -362,22 +309,6 @@ impl<'a> Ranker<'a> {
     pub(crate) fn sites(&self) -> impl Iterator<Item = &'a Site> {
         let candidates = self.candidates.iter().map(|candidate| candidate.site);
         candidates.chain(self.fallback.iter().map(|&(_, site)| site))
-    }
-
-    /// What orders leave to a client: candidates in id order and fallback sites in theirs.
-    pub(crate) fn reach(&self, sight: &Sight, orders: &Orders<'_>) -> Reach {
-        let allowed = |&(id, site): &(SiteId, &Site)| self.is_allowed(id, site, sight, orders);
-        let pool = self.candidates.iter().map(|candidate| (candidate.id, candidate.site));
-        let mut pool: Vec<SiteId> = pool.filter(allowed).map(|(id, _)| id).collect();
-        pool.sort_unstable();
-        let fallback = self.fallback.iter().copied().filter(allowed).map(|(id, _)| id).collect();
-        Reach { pool, fallback }
-    }
-
-    /// Whether every client has the same reach.
-    pub(crate) fn is_unfenced(&self) -> bool {
-        let fences = |&(_, rule): &(usize, &Rule)| matches!(rule.effect, Effect::Fence(_));
-        self.service.fence.is_none() && !self.rules.iter().any(fences)
     }
 
     /// The leaf of ranked candidates. Its block lengths and reach are the compiler's to fill in.
@@ -502,21 +433,4 @@ struct Client<'c> {
 fn worn(penalty_us: u32, permille: u16) -> u32 {
     let left_us = u64::from(penalty_us) * u64::from(permille) / u64::from(latency::WHOLE);
     u32::try_from(left_us).unwrap_or(u32::MAX)
-}
-
-/// Whether a rule is about a client: every given field must hold. `prefixes` are those of the cuts
-/// that the client's address lies in.
-fn matches(rule: &Match, sight: &Sight, prefixes: &[IpNet]) -> bool {
-    let Match { continents, countries, subdivisions, isps, areas, asns, cidrs, window: _ } = rule;
-    any(continents, sight.continent)
-        && any(countries, sight.country.named())
-        && any(subdivisions, sight.subdivision)
-        && any(isps, sight.isp.named())
-        && any(areas, sight.area)
-        && any(asns, sight.asn)
-        && (cidrs.is_empty() || cidrs.iter().any(|cidr| prefixes.contains(&cidr.trunc())))
-}
-
-fn any<T: PartialEq>(wanted: &[T], known: Option<T>) -> bool {
-    wanted.is_empty() || known.is_some_and(|known| wanted.contains(&known))
 }
