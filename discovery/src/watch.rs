@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use metrics::{Counter, Gauge};
 use model::gateway::ObjectKind;
 use model::name::ObjectRef;
 use serde::Deserialize;
@@ -48,6 +49,10 @@ pub(crate) struct Watch {
     start: Instant,
     random: RandomState,
     draws: u64,
+    /// When the server last told something, since the epoch.
+    told_at: Gauge,
+    lists: Counter,
+    failures: Counter,
 }
 
 /// Nobody wants batches any more.
@@ -70,6 +75,9 @@ impl Watch {
             start: instant(),
             random: RandomState::new(),
             draws: 0,
+            told_at: metrics::gauge!("nearside_watch_told_timestamp_seconds", "kind" => kind.name()),
+            lists: metrics::counter!("nearside_watch_lists_total", "kind" => kind.name()),
+            failures: metrics::counter!("nearside_watch_failures_total", "kind" => kind.name()),
         };
         while watch.step().await.is_ok() {}
     }
@@ -94,8 +102,27 @@ impl Watch {
             Step::Look { object } => self.look(object).await,
         };
         let seen = seen.unwrap_or_else(Seen::Failed);
-        let change = self.follow.on(seen, self.now_ms());
+        let change = self.note(seen);
         self.tell(change.into_iter().collect()).await
+    }
+
+    /// Takes what was seen, and counts it for the operator.
+    fn note(&mut self, seen: Seen<Item>) -> Option<Change<Item>> {
+        match &seen {
+            Seen::Failed(_) => self.failures.increment(1),
+            // The end of a stream says nothing of the server: it may have been cut.
+            Seen::Ended { .. } => {}
+            Seen::Object(_)
+            | Seen::Deleted(_)
+            | Seen::Bookmark { .. }
+            | Seen::Page { .. }
+            | Seen::Version { .. } => self.told_at.set(wall_s()),
+        }
+        let change = self.follow.on(seen, self.now_ms());
+        if matches!(change, Some(Change::Replace { .. })) {
+            self.lists.increment(1);
+        }
+        change
     }
 
     async fn stream(&mut self, query: &str) -> Result<(), Unwanted> {
@@ -107,7 +134,7 @@ impl Watch {
         let mut body = match response {
             Ok(response) => response.into_body(),
             Err(failure) => {
-                let change = self.follow.on(Seen::Failed(failure), self.now_ms());
+                let change = self.note(Seen::Failed(failure));
                 return self.tell(change.into_iter().collect()).await;
             }
         };
@@ -139,7 +166,7 @@ impl Watch {
                 "objects were too large and are left out"
             );
         }
-        let change = self.follow.on(last, self.now_ms());
+        let change = self.note(last);
         self.tell(change.into_iter().collect()).await
     }
 
@@ -157,7 +184,7 @@ impl Watch {
                     failure = Some(found);
                     break;
                 }
-                Some(seen) => changes.extend(self.follow.on(seen, self.now_ms())),
+                Some(seen) => changes.extend(self.note(seen)),
                 None => tracing::debug!(kind = self.kind.name(), "a line of a watch is no event"),
             }
         }
@@ -270,6 +297,13 @@ fn encode(text: &str) -> String {
         _ => format!("%{octet:02X}"),
     };
     text.bytes().map(octet).collect()
+}
+
+/// Seconds since the epoch.
+#[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
+fn wall_s() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use crate::client_io::{ClientIo, ClientIoParts, IoLimits, Protocol, Room};
 use crate::crowd::Crowd;
 use crate::drain::DrainSeen;
+use crate::handshake::{HandshakeFault, Stage};
 use crate::opening::{self, Opened};
 use crate::proxy::{KEEPALIVE_S, Proxy, Shared};
 use crate::socket::Place;
@@ -113,8 +114,21 @@ fn admit(socket: TcpStream, peer: SocketAddr, entrance: &Arc<Entrance>) {
 async fn serve(socket: TcpStream, peer: SocketAddr, entrance: &Entrance) {
     let door = &entrance.door;
     let Ok(local) = prepare(&socket) else { return };
-    let opening = opening::open(socket, (peer, local), entrance);
-    let Ok(Ok(opened)) = timeout(door.limits.head_deadline, opening).await else { return };
+    let mut stage = Stage::Before;
+    let opening = opening::open(socket, (peer, local), entrance, &mut stage);
+    let opened = match timeout(door.limits.head_deadline, opening).await {
+        Ok(opened) => opened.map_err(|error| HandshakeFault::of(&error)),
+        Err(_) => Err(HandshakeFault::Late),
+    };
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(fault) => {
+            if stage == Stage::Handshake {
+                door.shared.ledger.handshake_faults.count([fault.code()]);
+            }
+            return;
+        }
+    };
     match opened {
         Opened::Http { transport, held, protocol, connection } => {
             let io = ClientIo::new(ClientIoParts {

@@ -1,6 +1,8 @@
 //! What a request asks for, in the one form that routes compare: host, path and query, whatever form
 //! of target it came in. Pure: serving and explaining read a request alike.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Version, header};
 
 use crate::head::{Fault, split_absolute};
@@ -31,19 +33,30 @@ pub(crate) struct RawTarget<'a> {
     pub(crate) target: &'a str,
 }
 
+/// The host alone, where there is one: of a request that is refused for something else.
+pub(crate) fn host<'a>(raw: RawTarget<'a>, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    host::parse(divided(raw, headers).0).map(|host| host.name)
+}
+
+/// The authority, empty when there is none, and the rest of the target.
+fn divided<'a>(raw: RawTarget<'a>, headers: &'a HeaderMap) -> (&'a str, &'a str) {
+    let RawTarget { authority, target, .. } = raw;
+    let (authority, origin) = match split_absolute(target) {
+        Some((authority, rest)) => (Some(authority), rest),
+        None => (authority, target),
+    };
+    let named = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    (authority.or(named).unwrap_or_default(), origin)
+}
+
 impl Asked {
     /// Reads a target. HTTP/1 heads were judged by `head` before; HTTP/2 is judged here.
     ///
     /// # Errors
     /// What is wrong with the host or the path.
     pub(crate) fn read(raw: RawTarget<'_>, headers: &HeaderMap) -> Result<Self, Fault> {
-        let RawTarget { version, authority, target } = raw;
-        let (authority, origin) = match split_absolute(target) {
-            Some((authority, rest)) => (Some(authority), rest),
-            None => (authority, target),
-        };
-        let named = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-        let authority = authority.or(named).unwrap_or_default();
+        let RawTarget { version, target, .. } = raw;
+        let (authority, origin) = divided(raw, headers);
         let mut asked = Self::default();
         // HTTP/1.0 may come without a host; it can only meet routes for every host.
         if !(authority.is_empty() && version == Version::HTTP_10) {

@@ -308,6 +308,7 @@ fn cluster(
     let h2c = port.app_protocol.as_deref() == Some("kubernetes.io/h2c");
     Cluster {
         backend: BackendRef { object: service.meta.object.clone(), port: port.port },
+        transport: port.transport,
         protocol: if h2c { OriginProtocol::H2c } else { OriginProtocol::Http1 },
         security,
         endpoints: nearest_first.into_iter().map(endpoint).collect(),

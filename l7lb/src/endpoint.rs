@@ -55,6 +55,15 @@ pub(crate) enum Outcome {
     Failed,
 }
 
+/// What an outcome has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing that others would see.
+    Kept,
+    /// It was one failure too many: the endpoint is out for a while.
+    Ejected,
+}
+
 impl Endpoint {
     /// A new endpoint, taken as healthy.
     pub(crate) fn new(address: SocketAddr) -> Self {
@@ -107,7 +116,7 @@ impl Endpoint {
     }
 
     /// Learns from a request.
-    pub(crate) fn observe(&self, outcome: Outcome, now: Millis) {
+    pub(crate) fn observe(&self, outcome: Outcome, now: Millis) -> Standing {
         let next = |packed| {
             let latency = Latency::unpack(packed);
             let next = match outcome {
@@ -118,7 +127,7 @@ impl Endpoint {
         };
         let _ = self.latency.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         match outcome {
-            Outcome::Answered(_) if !self.suspect.load(Ordering::Relaxed) => {}
+            Outcome::Answered(_) if !self.suspect.load(Ordering::Relaxed) => Standing::Kept,
             Outcome::Answered(_) => self.change(|breaker| breaker.succeeded(now)),
             Outcome::Failed => self.change(|breaker| breaker.failed(now)),
         }
@@ -127,20 +136,22 @@ impl Endpoint {
     /// Learns from an active check; returns whether its being down changed.
     pub(crate) fn checked(&self, connected: Connected) -> bool {
         let before = self.down.load(Ordering::Relaxed);
-        self.change(|breaker| match connected {
+        let _ = self.change(|breaker| match connected {
             Connected::Yes => breaker.check_passed(),
             Connected::No => breaker.check_missed(),
         });
         before != self.down.load(Ordering::Relaxed)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Breaker)) {
+    fn change(&self, change: impl FnOnce(&mut Breaker)) -> Standing {
         // A poisoned breaker is still a breaker: its fields are plain numbers.
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let out_until = breaker.ejected_until();
         change(&mut breaker);
         self.down.store(breaker.is_down(), Ordering::Relaxed);
         self.ejected_until.store(breaker.ejected_until(), Ordering::Relaxed);
         self.suspect.store(*breaker != Breaker::default(), Ordering::Relaxed);
+        if breaker.ejected_until() > out_until { Standing::Ejected } else { Standing::Kept }
     }
 }
 

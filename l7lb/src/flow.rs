@@ -117,10 +117,15 @@ impl Flows {
             // Lost, which is nobody's fault.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => {
-                flow.lease.endpoint().observe(Outcome::Failed, self.now());
+                self.observe(flow, Outcome::Failed);
                 Err(error)
             }
         }
+    }
+
+    fn observe(&self, flow: &Flow, outcome: Outcome) {
+        let ledger = &self.entrance.door.shared.ledger;
+        ledger.observe(flow.lease.endpoint(), outcome, self.now());
     }
 
     fn begin(self: &Arc<Self>, path: Path, view: &GatewayView) -> Option<Arc<Flow>> {
@@ -184,7 +189,7 @@ impl Flows {
             tokio::select! {
                 ready = flow.origin.readable() => {
                     if ready.and_then(|()| self.pass_back(path, &flow)).is_err() {
-                        flow.lease.endpoint().observe(Outcome::Failed, self.now());
+                        self.observe(&flow, Outcome::Failed);
                         break Reason::OriginBroke;
                     }
                 }
@@ -215,7 +220,7 @@ impl Flows {
             if flow.down.fetch_add(count as u64, Ordering::Relaxed) == 0 {
                 let took_us = now.saturating_sub(asked).saturating_mul(1_000);
                 let took_us = u32::try_from(took_us).unwrap_or(u32::MAX);
-                flow.lease.endpoint().observe(Outcome::Answered(took_us), now);
+                self.observe(flow, Outcome::Answered(took_us));
             }
             // Lost when the kernel takes no more.
             let _ = self.socket.answer(&space[..count], path);

@@ -33,7 +33,7 @@ use crate::access_log::LogSink;
 use crate::attach::{Addressing, Attached, Ground};
 use crate::check::{self, CheckTimes};
 use crate::client_io::Room;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::crowd::Crowd;
 use crate::drain::Drain;
 use crate::inherited::Inherited;
@@ -147,7 +147,9 @@ impl Gateway {
         gateway.reload(objects);
         let every = Duration::from_millis(config.health_interval_ms.max(1));
         let times = CheckTimes { every, within: every };
-        gateway.tasks.push(tokio::spawn(check::run(view, times, rounds_sender)).abort_handle());
+        let looked_at = (view, Arc::clone(&gateway.ledger));
+        let checks = tokio::spawn(check::run(looked_at, times, rounds_sender));
+        gateway.tasks.push(checks.abort_handle());
         let sockets = &gateway.sockets;
         gateway.tasks.push(tokio::spawn(Arc::clone(sockets).retry()).abort_handle());
         sockets.share(Place::SharedHttp, http_sockets);
@@ -158,6 +160,7 @@ impl Gateway {
     /// Compiles new documents and swaps them in; requests under way keep the view they began with.
     /// What could not be used is left out and returned (and logged).
     pub fn reload(&self, objects: &GatewayObjects) -> Vec<Warning> {
+        let begun = clock::instant();
         let before = self.view.load_full();
         let (mut next, warnings) = GatewayView::compile(&objects.for_site(&self.site), &before);
         if self.route_series_max > 0 {
@@ -169,6 +172,7 @@ impl Gateway {
         self.view.store(Arc::clone(&next));
         self.sockets.follow(&next);
         self.loaded.store(true, Ordering::Release);
+        self.ledger.reloaded(begun.elapsed(), warnings.len());
         warnings
     }
 

@@ -46,7 +46,7 @@ impl Insight {
 pub fn metrics_text(gateways: &[Insight]) -> String {
     let mut text = String::new();
     type Of = fn(&Ledger) -> &crate::meter::Durations;
-    let durations: [(&str, &str, Of); 2] = [
+    let durations: [(&str, &str, Of); 3] = [
         (
             "nearside_gateway_request_seconds",
             "From the end of a request's head to the end of its response.",
@@ -57,6 +57,11 @@ pub fn metrics_text(gateways: &[Insight]) -> String {
             "From the choice of the endpoint that answered to its response's head.",
             |ledger| &ledger.backend_durations,
         ),
+        (
+            "nearside_gateway_reload_seconds",
+            "From new documents to their being in force.",
+            |ledger| &ledger.reload_durations,
+        ),
     ];
     for (name, help, of) in durations {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
@@ -64,6 +69,7 @@ pub fn metrics_text(gateways: &[Insight]) -> String {
             of(&gateway.ledger).write(name, gateway.site(), &mut text);
         }
     }
+    tallies(gateways, &mut text);
     gauges(gateways, &mut text);
     let views: Vec<_> = gateways.iter().map(|one| (one.site(), one.view.load())).collect();
     if views.iter().any(|(_, view)| view.meters.is_on()) {
@@ -74,6 +80,44 @@ pub fn metrics_text(gateways: &[Insight]) -> String {
         }
     }
     text
+}
+
+/// What happened, by kind.
+fn tallies(gateways: &[Insight], text: &mut String) {
+    type Write = fn(&Ledger, &str, &SiteName, &mut String);
+    let all: [(&str, &str, Write); 5] = [
+        (
+            "nearside_gateway_unforwarded_total",
+            "Requests that no backend's answer settled, by the access log's reason.",
+            |ledger, name, site, text| ledger.unforwarded.write(name, site, text),
+        ),
+        (
+            "nearside_gateway_tls_handshakes_total",
+            "TLS handshakes with clients that came to a good end.",
+            |ledger, name, site, text| ledger.handshakes.write(name, site, text),
+        ),
+        (
+            "nearside_gateway_tls_failures_total",
+            "TLS handshakes with clients that failed.",
+            |ledger, name, site, text| ledger.handshake_faults.write(name, site, text),
+        ),
+        (
+            "nearside_gateway_ejections_total",
+            "Endpoints taken out, by what found them at fault.",
+            |ledger, name, site, text| ledger.ejections.write(name, site, text),
+        ),
+        (
+            "nearside_gateway_reloads_total",
+            "Documents put in force, by whether everything in them is used.",
+            |ledger, name, site, text| ledger.reloads.write(name, site, text),
+        ),
+    ];
+    for (name, help, write) in all {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for gateway in gateways {
+            write(&gateway.ledger, name, gateway.site(), text);
+        }
+    }
 }
 
 /// What there is now. Certificates beyond the limit have no series of their own.

@@ -6,18 +6,22 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use metrics::Counter;
 use model::name::SiteName;
 use model::observe::LoadReport;
 
 use crate::access_log::{LogSink, Record, rfc3339};
+use crate::breaker::Millis;
 use crate::clock;
+use crate::endpoint::{Endpoint, Outcome, Standing};
 use crate::head::Fault;
 use crate::meter::Durations;
 use crate::relay::Moved;
 use crate::report::RttTable;
 use crate::stream::{Over, Reason};
+use crate::tally::Tally;
 
 /// The counters of one gateway.
 pub(crate) struct Ledger {
@@ -34,6 +38,18 @@ pub(crate) struct Ledger {
     pub(crate) durations: Durations,
     /// Of what endpoints took to answer.
     pub(crate) backend_durations: Durations,
+    /// Of compiling documents and putting them in force.
+    pub(crate) reload_durations: Durations,
+    /// Reloads, by whether everything could be used.
+    pub(crate) reloads: Tally<1>,
+    /// TLS handshakes that came to a good end, by version and whether they were resumed.
+    pub(crate) handshakes: Tally<2>,
+    /// TLS handshakes that did not.
+    pub(crate) handshake_faults: Tally<1>,
+    /// Requests that no backend's answer settled, by the access log's reason.
+    pub(crate) unforwarded: Tally<1>,
+    /// Endpoints taken out, by who found them at fault.
+    pub(crate) ejections: Tally<1>,
     /// By the first digit of the status; 0 is no status.
     by_class: [Counter; 6],
     refusals: Counter,
@@ -66,6 +82,12 @@ impl Ledger {
             in_flight: AtomicU32::new(0),
             durations: Durations::default(),
             backend_durations: Durations::default(),
+            reload_durations: Durations::default(),
+            reloads: Tally::new(["result"]),
+            handshakes: Tally::new(["version", "resumed"]),
+            handshake_faults: Tally::new(["reason"]),
+            unforwarded: Tally::new(["reason"]),
+            ejections: Tally::new(["by"]),
         }
     }
 
@@ -95,6 +117,19 @@ impl Ledger {
         self.retries.increment(1);
     }
 
+    /// Documents were compiled and are in force; so many things in them are not used.
+    pub(crate) fn reloaded(&self, took: Duration, left_out: usize) {
+        self.reload_durations.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.reloads.count([if left_out == 0 { "whole" } else { "in-part" }]);
+    }
+
+    /// Learns how a request went at an endpoint that it may take out.
+    pub(crate) fn observe(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
+        if endpoint.observe(outcome, now) == Standing::Ejected {
+            self.ejections.count(["requests"]);
+        }
+    }
+
     /// A copy for a mirror was not sent.
     pub(crate) fn mirror_dropped(&self) {
         self.mirrors_dropped.increment(1);
@@ -104,6 +139,7 @@ impl Ledger {
     pub(crate) fn refused(&self, client: IpAddr, fault: Fault) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.refusals.increment(1);
+        self.unforwarded.count([fault.code()]);
         self.log(|| Record {
             protocol: "HTTP/1.1",
             status: fault.status(),

@@ -40,6 +40,7 @@ mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gateway;
+mod handshake;
 mod head;
 mod header_edit;
 mod hello;
@@ -74,6 +75,7 @@ mod slots;
 mod socket;
 mod status;
 mod stream;
+mod tally;
 mod termination;
 mod ticket;
 mod tls;

@@ -18,6 +18,7 @@ use tokio_rustls::StartHandshake;
 
 use crate::accept::Entrance;
 use crate::client_io::{Connection, Nearness, Protocol};
+use crate::handshake::{self, HandshakeFault, Stage};
 use crate::hello::{self, HelloFault};
 use crate::proxy_protocol;
 use crate::route::Scheme;
@@ -52,11 +53,13 @@ pub(crate) enum Opened {
     Stream(Box<Incoming>),
 }
 
-/// Opens a connection between these ends, the peer first.
+/// Opens a connection between these ends, the peer first; `stage` tells how far it came when it
+/// failed or was given up.
 pub(crate) async fn open(
     socket: TcpStream,
     (peer, local): (SocketAddr, SocketAddr),
     entrance: &Entrance,
+    stage: &mut Stage,
 ) -> io::Result<Opened> {
     let place = **entrance.place.load();
     let door = &entrance.door;
@@ -76,6 +79,7 @@ pub(crate) async fn open(
     }
     let in_tls = matches!(place, Place::SharedHttps | Place::Own(_, Wire::Tls));
     if in_tls {
+        *stage = Stage::Handshake;
         connection.server_name = first.hello().await?;
     }
     let view = door.shared.view.load_full();
@@ -92,12 +96,12 @@ pub(crate) async fn open(
         }
         Some(Plan::Tls(plan)) if in_tls => {
             let Some(action) = plan.find(connection.server_name.as_deref()).cloned() else {
-                return first.alert(UNRECOGNIZED_NAME).await;
+                return first.alert(UNRECOGNIZED_NAME, HandshakeFault::UnknownName).await;
             };
-            secure(first, connection, (action, view), entrance).await
+            secure(first, connection, (action, view), entrance, stage).await
         }
         // Documents closed the place, or changed what is spoken there, just now.
-        _ => Err(io::ErrorKind::ConnectionAborted.into()),
+        _ => Err(HandshakeFault::Unservable.into_io()),
     }
 }
 
@@ -107,6 +111,7 @@ async fn secure(
     mut connection: Connection,
     (action, view): (TlsAction, Arc<GatewayView>),
     entrance: &Entrance,
+    stage: &mut Stage,
 ) -> io::Result<Opened> {
     connection.scheme = Scheme::Https;
     let (termination, carried, plan) = match action {
@@ -120,6 +125,7 @@ async fn secure(
         TlsAction::Stream(termination, plan) => (termination, Carried::Octets, Some((plan, view))),
     };
     let (transport, alpn) = terminate(first, &termination, carried, entrance).await?;
+    *stage = Stage::After;
     connection.listener = Some(Arc::clone(&termination.listener));
     match plan {
         None => http(transport, Vec::new(), connection, Some(alpn)).await,
@@ -144,18 +150,19 @@ async fn terminate(
     let config = termination.config(carried, &entrance.door.tickets).map_err(|error| {
         let listener = &termination.listener;
         tracing::warn!(%listener, %error, cause = ?std::error::Error::source(&error), "cannot serve TLS");
-        io::Error::other(error)
+        HandshakeFault::Unservable.into_io()
     })?;
     let First { mut socket, held } = first;
     let accepted = match accept(&held) {
         Ok(accepted) => accepted,
         Err(alert) => {
             socket.write_all(&alert).await?;
-            return Err(io::ErrorKind::InvalidData.into());
+            return Err(HandshakeFault::Malformed.into_io());
         }
     };
     drop(held);
     let stream = StartHandshake::from_parts(accepted, socket).into_stream(config).await?;
+    entrance.door.shared.ledger.handshakes.count(handshake::kind(stream.get_ref().1));
     let by_alpn = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let protocol = if by_alpn { Protocol::Http2 } else { Protocol::Http1 };
     Ok((Transport::Tls(Box::new(stream)), protocol))
@@ -269,19 +276,19 @@ impl First {
             match hello::read(&self.held) {
                 Ok(Some(hello)) => return Ok(hello.server_name),
                 Ok(None) => self.more().await?,
-                Err(HelloFault::NotHello) => return Err(io::ErrorKind::InvalidData.into()),
+                Err(HelloFault::NotHello) => return Err(HandshakeFault::NotTls.into_io()),
                 Err(HelloFault::TooLong | HelloFault::Malformed) => {
-                    return self.alert(DECODE_ERROR).await;
+                    return self.alert(DECODE_ERROR, HandshakeFault::Malformed).await;
                 }
             }
         }
     }
 
     /// Says why, and ends.
-    async fn alert<T>(&mut self, description: u8) -> io::Result<T> {
+    async fn alert<T>(&mut self, description: u8, fault: HandshakeFault) -> io::Result<T> {
         let alert = [&FATAL[..], &[description]].concat();
         self.socket.write_all(&alert).await?;
         self.socket.shutdown().await?;
-        Err(io::ErrorKind::InvalidData.into())
+        Err(fault.into_io())
     }
 }

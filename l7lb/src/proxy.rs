@@ -358,6 +358,9 @@ impl ProxyHttp for Proxy {
         if let Some(found) = walk.found {
             walk.view.meters.observe(found.rule, status, duration);
         }
+        if walk.reason != Reason::Forwarded {
+            self.shared.ledger.unforwarded.count([walk.reason.code()]);
+        }
         walk.status = status;
         let request = session.req_header();
         let octets = session.body_bytes_sent() as u64;

@@ -180,12 +180,14 @@ async fn connect(
         match connect_to(address, shared.origin.connect).await {
             Ok(socket) => {
                 let took = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
-                lease.endpoint().observe(Outcome::Answered(took), shared.clock.now());
+                let now = shared.clock.now();
+                shared.ledger.observe(lease.endpoint(), Outcome::Answered(took), now);
                 return Ok(Connected { socket, lease, version: cluster.proxy_protocol });
             }
             Err(error) => {
                 tracing::debug!(endpoint = %address, %error, "cannot connect");
-                lease.endpoint().observe(Outcome::Failed, shared.clock.now());
+                let now = shared.clock.now();
+                shared.ledger.observe(lease.endpoint(), Outcome::Failed, now);
             }
         }
         tried.push(address);

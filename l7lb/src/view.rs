@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use model::gateway::{GatewayObjects, ProxyProtocol};
+use model::gateway::{GatewayObjects, ProxyProtocol, Transport};
 use model::service::BackendRef;
 
 use crate::attach::{self, Attached, Ground, Scene};
@@ -60,6 +60,8 @@ pub(crate) enum OriginSecurity {
 pub(crate) struct Cluster {
     /// Which.
     pub(crate) backend: BackendRef,
+    /// What its endpoints are reached over.
+    pub(crate) transport: Transport,
     /// How it is spoken to.
     pub(crate) protocol: OriginProtocol,
     /// Whether TLS lies below.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics::counter;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -64,6 +64,7 @@ pub(crate) fn serve(listener: TcpListener, api: Router, shown: Shown) -> JoinHan
                 if let Some(server) = &shown.httpdns {
                     count_httpdns(&server.stats());
                 }
+                measure_documents(&shown.gateways);
                 shown.metrics.render() + &l7lb::metrics_text(&shown.gateways.all())
             }
         }),
@@ -105,6 +106,13 @@ pub(crate) fn readyz(api: Router, readiness: watch::Receiver<Readiness>) -> Rout
         }
     };
     api.route("/readyz", get(answer))
+}
+
+/// What of the gateways' documents is not in force.
+fn measure_documents(board: &Board) {
+    let put_aside = u32::try_from(board.put_aside().len()).unwrap_or(u32::MAX);
+    gauge!("nearside_objects_put_aside").set(put_aside);
+    gauge!("nearside_directory_edit_refused").set(u32::from(board.refused().is_some()));
 }
 
 fn count_httpdns(stats: &dns::httpdns::Stats) {

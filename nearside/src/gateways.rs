@@ -18,6 +18,7 @@ use model::observe::SiteReport;
 use model::site::Site;
 use model::{Policy, SiteName};
 
+use crate::access_log::LogFile;
 use crate::cli::GatewayListen;
 use crate::front::Front;
 use crate::kept_addresses::KeptAddresses;
@@ -89,6 +90,8 @@ pub(crate) struct Gateways {
     /// Where addresses of Gateways are remembered, if they are.
     state_dir: Option<PathBuf>,
     kept: BTreeMap<SiteName, KeptAddresses>,
+    /// The access log, once a gateway writes one to a file.
+    log: Option<LogFile>,
     running: BTreeMap<SiteName, (Vec<IpAddr>, Gateway)>,
 }
 
@@ -102,6 +105,7 @@ impl Gateways {
             inherited: Inherited::default(),
             state_dir: None,
             kept: BTreeMap::new(),
+            log: None,
             running: BTreeMap::new(),
         }
     }
@@ -220,6 +224,19 @@ impl Gateways {
         }
     }
 
+    /// Opens the access log again under its name, for whoever has moved it away.
+    pub(crate) fn reopen_log(&self) {
+        let Some(log) = &self.log else { return };
+        match log.reopen() {
+            Ok(()) => {
+                tracing::info!(path = %log.path().display(), "the access log is opened again");
+            }
+            Err(error) => {
+                tracing::error!(%error, path = %log.path().display(), "the access log cannot be opened again");
+            }
+        }
+    }
+
     /// What is to be said in the statuses of the objects that a site's gateway serves now; nothing
     /// when it does not run.
     pub(crate) fn statuses(&self, site: &SiteName) -> l7lb::Statuses {
@@ -254,7 +271,7 @@ impl Gateways {
             limits,
             http: at(listen.http_port),
             https: at(listen.https_port),
-            access_log: access_log(&listen.access_log)?,
+            access_log: access_log(&listen.access_log, &mut self.log)?,
             expose_site: ExposeSite::Yes,
             route_series_max: listen.route_metrics,
             proxy_protocol_from: listen.proxy_protocol_from.clone(),
@@ -334,13 +351,16 @@ fn ticket_secrets(path: &Path) -> anyhow::Result<TicketSecrets> {
     TicketSecrets::parse(&text).with_context(|| format!("cannot use the secrets in `{shown}`"))
 }
 
-fn access_log(target: &str) -> anyhow::Result<AccessLog> {
-    Ok(match target {
-        "off" => AccessLog::Off,
-        "-" => AccessLog::To(Box::new(std::io::stdout())),
-        path => {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            AccessLog::To(Box::new(file.with_context(|| format!("cannot open `{path}`"))?))
+/// All gateways of the process write to one file.
+fn access_log(target: &str, file: &mut Option<LogFile>) -> anyhow::Result<AccessLog> {
+    Ok(match (target, &file) {
+        ("off", _) => AccessLog::Off,
+        ("-", _) => AccessLog::To(Box::new(std::io::stdout())),
+        (_, Some(open)) => AccessLog::To(Box::new(open.clone())),
+        (path, None) => {
+            let open = LogFile::open(Path::new(path));
+            let open = open.with_context(|| format!("cannot open `{path}`"))?;
+            AccessLog::To(Box::new(file.insert(open).clone()))
         }
     })
 }

@@ -3,6 +3,7 @@
 //! Exit status: 0 yes, 1 the answer is no, 2 could not run. Data goes to stdout, the rest to stderr.
 //! This is the only crate that prints, exits or installs a global.
 
+mod access_log;
 mod admin;
 mod audit;
 mod check;

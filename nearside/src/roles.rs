@@ -127,7 +127,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
                 Turn::Taken(successor) => break Some(successor),
             },
             changed = sources.changed() => changed,
-            () = reload.asked() => Source::Directory,
+            () = reload.asked() => hung_up(&gateways),
         };
         follow(changed, &site, &mut sources, &gateways).await;
     };
@@ -143,6 +143,12 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     admin.close().await;
     sources.shutdown().await;
     Ok(Outcome::Yes)
+}
+
+/// SIGHUP: the access log may have been moved, and the documents are to be read again.
+fn hung_up(gateways: &Gateways) -> Source {
+    gateways.reopen_log();
+    Source::Directory
 }
 
 /// Hands what the gateway decided to whoever writes statuses.

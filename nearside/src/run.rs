@@ -170,7 +170,10 @@ impl Live {
                 () = &mut stop => return,
                 _ = reports.tick() => report(&self.gateways, controller),
                 () = self.watch.changed() => self.take_edit(controller).await,
-                () = reload.asked() => self.take_edit(controller).await,
+                () = reload.asked() => {
+                    self.gateways.reopen_log();
+                    self.take_edit(controller).await;
+                }
             }
         }
     }

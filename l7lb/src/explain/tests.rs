@@ -235,7 +235,9 @@ fn endpoints_are_shown_as_the_balancer_sees_them() {
     first.checked(Connected::No);
     first.checked(Connected::No);
     second.observe(Outcome::Answered(700), 1_000);
-    (0..3).for_each(|_| second.observe(Outcome::Failed, 1_000));
+    for _ in 0..3 {
+        second.observe(Outcome::Failed, 1_000);
+    }
     let _under_way = second.lease();
     let asked = question("http://a.example/", &[]);
     let told = explain(&view, &site(), (&asked, 1_500));

@@ -1,11 +1,13 @@
 //! What a request asks for, and the rule it meets.
 
+use std::borrow::Cow;
+
 use pingora_proxy::Session;
 
 use super::Proxy;
 use super::answer::Reason;
 use super::walk::Walk;
-use crate::asked::{Asked, RawTarget};
+use crate::asked::{self, Asked, RawTarget};
 use crate::client_io::connection_of;
 use crate::forward;
 use crate::head::{Fault, refused_method};
@@ -29,7 +31,11 @@ impl Proxy {
             std::str::from_utf8(request.raw_path()).map_err(|_| Reason::Refused(Fault::Target))?;
         let authority = request.uri.authority().map(http::uri::Authority::as_str);
         let raw = RawTarget { version: request.version, authority, target };
-        let asked = Asked::read(raw, &request.headers).map_err(Reason::Refused)?;
+        let asked = Asked::read(raw, &request.headers).map_err(|fault| {
+            // Whose request it was is worth knowing, whatever is wrong with the rest of it.
+            walk.host = asked::host(raw, &request.headers).map(Cow::into_owned).unwrap_or_default();
+            Reason::Refused(fault)
+        })?;
         let parts = RequestParts {
             host: &asked.host,
             path: &asked.path,

@@ -112,7 +112,8 @@ impl Proxy {
     /// Tells the endpoint of the current attempt how it went, once.
     pub(super) fn settle(&self, walk: &mut Walk, outcome: Outcome) {
         if let Some(lease) = walk.lease.as_ref().filter(|_| !walk.settled) {
-            lease.endpoint().observe(outcome, self.shared.clock.now());
+            let now = self.shared.clock.now();
+            self.shared.ledger.observe(lease.endpoint(), outcome, now);
             walk.settled = true;
         }
     }

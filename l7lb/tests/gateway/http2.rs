@@ -42,6 +42,17 @@ async fn what_is_refused_on_http_1_is_refused_on_http_2() {
     for (method, uri, body) in refused {
         assert_eq!(answer(ask(method, uri, &[]).await).unwrap(), body, "{method} {uri}");
     }
+    // The log knows whose request a bad one was.
+    let lines = world.log.wait(refused.len()).await;
+    let told: Vec<_> = lines.iter().map(|line| (&line["reason"], &line["host"])).collect();
+    let bad = |reason: &str, host: &str| (reason.to_owned().into(), host.to_owned().into());
+    let expected: [(serde_json::Value, serde_json::Value); 4] = [
+        bad("method-refused", ""),
+        bad("bad-path", "a"),
+        bad("bad-path", "a"),
+        bad("bad-host", ""),
+    ];
+    assert_eq!(told, expected.iter().map(|(reason, host)| (reason, host)).collect::<Vec<_>>());
     let mismatch = ask("GET", "http://a/", &[("host", "b")]).await;
     assert_eq!(mismatch.map(|response| response.status).unwrap(), 400);
     // h2 itself resets a stream with a connection-specific header (RFC 9113, section 8.2.2).

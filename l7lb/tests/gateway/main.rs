@@ -10,6 +10,7 @@
 mod balance;
 mod balancer;
 mod client;
+mod counted;
 mod drain;
 mod filters;
 mod flood;
