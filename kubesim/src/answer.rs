@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Target};
+use crate::openapi;
 use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::store::{Key, Store};
+use crate::table::table;
 use crate::watch::{Form, Start, Watch, show};
 use crate::write::{self, Change, Place};
 
@@ -36,6 +38,11 @@ fn try_answer(store: &mut Store, call: &Call, now_s: i64) -> Result<Answer, Refu
     if matches!(call.path.as_str(), "/healthz" | "/livez" | "/readyz") {
         return Ok(Answer::Text("ok"));
     }
+    if let Some(rest) = call.path.strip_prefix("/openapi/v3") {
+        let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+        let found = openapi::document(store, &parts).ok_or_else(Refusal::no_resource)?;
+        return Ok(Answer::Document(200, found));
+    }
     if let Some(found) = discovery(store, &call.path) {
         return Ok(Answer::Document(200, found));
     }
@@ -49,7 +56,7 @@ fn try_answer(store: &mut Store, call: &Call, now_s: i64) -> Result<Answer, Refu
         return Err(Refusal::no_resource());
     }
     if target.name.is_none() && call.method == "GET" {
-        return collection(store, call, &target, resource);
+        return collection(store, call, &target, (resource, now_s));
     }
     if resource.namespaced && target.namespace.is_none() {
         return Err(Refusal::new(
@@ -69,7 +76,7 @@ fn try_answer(store: &mut Store, call: &Call, now_s: i64) -> Result<Answer, Refu
 
 fn single(store: &mut Store, call: &Call, place: Place, now_s: i64) -> Result<Answer, Refusal> {
     let (resource, version) = (Arc::clone(&place.resource), place.version.clone());
-    let is_named = !place.key.name.is_empty();
+    let (is_named, form) = (!place.key.name.is_empty(), form(call, now_s));
     let before = store.version();
     let stored = match call.method.as_str() {
         "GET" => {
@@ -78,7 +85,7 @@ fn single(store: &mut Store, call: &Call, place: Place, now_s: i64) -> Result<An
         }
         "POST" if !is_named => {
             let created = write::create(store, place, call, now_s)?;
-            return Ok(Answer::Document(201, shown(&created, &resource, &version, call)));
+            return Ok(Answer::Document(201, show(&created, &resource, &version, form)));
         }
         "PUT" if is_named => write::change(store, &place, (call, Change::Replace), now_s)?,
         "DELETE" if is_named => write::delete(store, &place, call, now_s)?,
@@ -88,7 +95,7 @@ fn single(store: &mut Store, call: &Call, place: Place, now_s: i64) -> Result<An
                 let is_new = store.read(&place.key).is_none();
                 let applied = write::apply_patch(store, &place, call, now_s)?;
                 let code = if is_new && store.version() > before { 201 } else { 200 };
-                return Ok(Answer::Document(code, shown(&applied, &resource, &version, call)));
+                return Ok(Answer::Document(code, show(&applied, &resource, &version, form)));
             }
             "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
                 write::change(store, &place, (call, Change::Merge), now_s)?
@@ -112,29 +119,32 @@ fn single(store: &mut Store, call: &Call, place: Place, now_s: i64) -> Result<An
             ));
         }
     };
-    Ok(Answer::Document(200, shown(&stored, &resource, &version, call)))
+    Ok(Answer::Document(200, show(&stored, &resource, &version, form)))
 }
 
-fn shown(object: &Value, resource: &Resource, version: &str, call: &Call) -> Value {
-    show(object, resource, version, form(call))
-}
-
-fn form(call: &Call) -> Form {
-    if call.wants_metadata() { Form::Metadata } else { Form::Whole }
+fn form(call: &Call, now_s: i64) -> Form {
+    if call.wants_table() {
+        Form::Table(now_s)
+    } else if call.wants_metadata() {
+        Form::Metadata
+    } else {
+        Form::Whole
+    }
 }
 
 fn collection(
     store: &mut Store,
     call: &Call,
     target: &Target,
-    resource: Arc<Resource>,
+    (resource, now_s): (Arc<Resource>, i64),
 ) -> Result<Answer, Refusal> {
     let selector =
         Selector::parse(call.parameter("labelSelector"), call.parameter("fieldSelector"))?;
     let namespace = target.namespace.clone();
     let version = target.version.clone();
     if !matches!(call.parameter("watch"), "true" | "1") {
-        return list(store, call, (&resource, &version, namespace.as_deref()), &selector);
+        let of = (&*resource, version.as_str(), namespace.as_deref());
+        return list(store, call, of, (&selector, now_s));
     }
     let asked = resource_version(call)?;
     let streamed = call.parameter("sendInitialEvents") == "true";
@@ -156,7 +166,7 @@ fn collection(
         version,
         namespace,
         selector,
-        form: form(call),
+        form: form(call, now_s),
         bookmarks: matches!(call.parameter("allowWatchBookmarks"), "true" | "1"),
         timeout_s,
     };
@@ -173,7 +183,7 @@ fn list(
     store: &mut Store,
     call: &Call,
     (resource, version, namespace): (&Resource, &str, Option<&str>),
-    selector: &Selector,
+    (selector, now_s): (&Selector, i64),
 ) -> Result<Answer, Refusal> {
     let asked = resource_version(call)?;
     if asked > store.version() {
@@ -201,12 +211,7 @@ fn list(
     };
     let end = if limit == 0 { objects.len() } else { objects.len().min(from + limit) };
     let mut metadata = json!({"resourceVersion": at_version.to_string()});
-    let items: Vec<Value> = objects
-        .get(from..end)
-        .unwrap_or_default()
-        .iter()
-        .map(|object| shown(object, resource, version, call))
-        .collect();
+    let page = objects.get(from..end).unwrap_or_default().to_vec();
     if end < objects.len() {
         metadata["continue"] = format!("{at_version}-{end}").into();
         metadata["remainingItemCount"] = (objects.len() - end).into();
@@ -214,10 +219,18 @@ fn list(
             store.keep_page(objects);
         }
     }
-    let (kind, api_version) = match form(call) {
+    let form = form(call, now_s);
+    let (kind, api_version) = match form {
         Form::Whole => (format!("{}List", resource.kind), resource.api_version(version)),
         Form::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+        Form::Table(now_s) => {
+            let rows = page.iter().map(|object| &**object);
+            let found = table((resource, version), rows, &metadata, now_s);
+            return Ok(Answer::Document(200, found));
+        }
     };
+    let items: Vec<Value> =
+        page.iter().map(|object| show(object, resource, version, form)).collect();
     Ok(Answer::Document(
         200,
         json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items}),
@@ -283,7 +296,15 @@ fn resources(store: &Store, group: &str, version: &str) -> Option<Value> {
     let mut shown = Vec::new();
     for resource in store.catalog.all().iter().filter(here) {
         let entry = |name: String, verbs: &[&str]| json!({"name": name, "kind": resource.kind, "namespaced": resource.namespaced, "singularName": resource.kind.to_lowercase(), "verbs": verbs});
-        shown.push(entry(resource.plural.clone(), &VERBS));
+        let mut whole = entry(resource.plural.clone(), &VERBS);
+        for (field, names) in
+            [("shortNames", &resource.short_names), ("categories", &resource.categories)]
+        {
+            if !names.is_empty() {
+                whole[field] = json!(names);
+            }
+        }
+        shown.push(whole);
         if resource.has_status {
             shown.push(entry(format!("{}/status", resource.plural), &["get", "patch", "update"]));
         }

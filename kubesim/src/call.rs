@@ -68,6 +68,11 @@ impl Call {
         }
     }
 
+    /// Whether a table for people is wanted before anything else.
+    pub(crate) fn wants_table(&self) -> bool {
+        self.accept.split(',').next().is_some_and(|first| first.contains("as=Table"))
+    }
+
     /// Whether metadata alone was asked for.
     pub(crate) fn wants_metadata(&self) -> bool {
         self.accept.contains("as=PartialObjectMetadata")

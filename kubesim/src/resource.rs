@@ -18,6 +18,12 @@ pub(crate) struct Resource {
     pub(crate) plural: String,
     /// `Service`.
     pub(crate) kind: String,
+    /// `svc`, for people who type.
+    pub(crate) short_names: Vec<String>,
+    /// Groups of resources that are asked for at once.
+    pub(crate) categories: Vec<String>,
+    /// What is shown beside the name, by version.
+    columns: Vec<(String, Vec<Column>)>,
     /// Whether objects live in a namespace.
     pub(crate) namespaced: bool,
     /// Whether `/status` is a resource of its own.
@@ -28,7 +34,39 @@ pub(crate) struct Resource {
     pub(crate) schemas: Vec<(String, Schema)>,
 }
 
+/// A column of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// `string`, `date`, ...
+    pub(crate) kind: String,
+    /// `.status.addresses[*].value`.
+    pub(crate) path: String,
+    /// Above 0 only in wide tables.
+    pub(crate) priority: i64,
+}
+
+impl Column {
+    pub(crate) fn new(name: &str, kind: &str, path: &str) -> Self {
+        let [name, kind, path] = [name, kind, path].map(str::to_owned);
+        Self { name, kind, path, priority: 0 }
+    }
+
+    fn of_crd(column: &Value) -> Option<Self> {
+        let text = |field: &str| column[field].as_str();
+        let read = Self::new(text("name")?, text("type")?, text("jsonPath")?);
+        Some(Self { priority: column["priority"].as_i64().unwrap_or_default(), ..read })
+    }
+}
+
 impl Resource {
+    /// What is shown beside the name: what the CRD says, or the age alone.
+    pub(crate) fn columns(&self, version: &str) -> Vec<Column> {
+        let found = self.columns.iter().find(|(of, columns)| of == version && !columns.is_empty());
+        let age = || vec![Column::new("Age", "date", ".metadata.creationTimestamp")];
+        found.map_or_else(age, |(_, columns)| columns.clone())
+    }
+
     /// `group/version`, or the version alone in the core group.
     pub(crate) fn api_version(&self, version: &str) -> String {
         if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
@@ -42,7 +80,7 @@ impl Resource {
     fn from_crd(crd: &Value) -> Option<Self> {
         let spec = &crd["spec"];
         let mut has_status = false;
-        let (mut versions, mut schemas) = (Vec::new(), Vec::new());
+        let (mut versions, mut schemas, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         for version in spec["versions"].as_array()? {
             if version["served"] != true {
                 continue;
@@ -50,9 +88,19 @@ impl Resource {
             let name = version["name"].as_str()?.to_owned();
             has_status |= version["subresources"]["status"].is_object();
             schemas.push((name.clone(), Schema::new(&version["schema"]["openAPIV3Schema"])));
+            let shown = version["additionalPrinterColumns"].as_array();
+            let shown = shown.into_iter().flatten().filter_map(Column::of_crd);
+            columns.push((name.clone(), shown.collect()));
             versions.push(name);
         }
+        let names = |field: &str| -> Vec<String> {
+            let all = spec["names"][field].as_array().into_iter().flatten();
+            all.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        };
         Some(Self {
+            short_names: names("shortNames"),
+            categories: names("categories"),
+            columns,
             group: spec["group"].as_str()?.to_owned(),
             versions,
             plural: spec["names"]["plural"].as_str()?.to_owned(),
@@ -81,6 +129,25 @@ const BUILT_IN: &[(&str, &str, &str, &str, &str)] = &[
     ("apps", "v1", "deployments", "Deployment", "nsg"),
     (CRD_GROUP, "v1", "customresourcedefinitions", "CustomResourceDefinition", "sg"),
 ];
+/// Short names of built-in resources.
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("configmaps", "cm"),
+    ("customresourcedefinitions", "crd"),
+    ("customresourcedefinitions", "crds"),
+    ("deployments", "deploy"),
+    ("events", "ev"),
+    ("ingresses", "ing"),
+    ("namespaces", "ns"),
+    ("nodes", "no"),
+    ("pods", "po"),
+    ("services", "svc"),
+];
+
+fn short_names(plural: &str) -> Vec<String> {
+    let own = SHORT_NAMES.iter().filter(|(of, _)| *of == plural);
+    own.map(|(_, name)| (*name).to_owned()).collect()
+}
+
 /// The group of CRDs themselves.
 pub(crate) const CRD_GROUP: &str = "apiextensions.k8s.io";
 
@@ -99,6 +166,9 @@ impl Catalog {
                 versions: vec![version.to_owned()],
                 plural: plural.to_owned(),
                 kind: kind.to_owned(),
+                short_names: short_names(plural),
+                categories: Vec::new(),
+                columns: Vec::new(),
                 namespaced: traits.contains('n'),
                 has_status: traits.contains('s'),
                 has_generation: traits.contains('g'),

@@ -46,6 +46,20 @@ impl Schema {
         }
     }
 
+    /// The fields that it does not know, as `spec.rules[0].name`.
+    pub(crate) fn unknown(&self, object: &Value) -> Vec<String> {
+        let (mut found, own) = (Vec::new(), ["apiVersion", "kind", "metadata"]);
+        let Some(properties) = self.root["properties"].as_object() else { return found };
+        for (name, value) in object.as_object().into_iter().flatten() {
+            match properties.get(name) {
+                _ if own.contains(&name.as_str()) => {}
+                Some(schema) => unknown(schema, value, name, &mut found),
+                None => found.push(name.clone()),
+            }
+        }
+        found
+    }
+
     /// Checks types, enumerations, limits and required fields.
     pub(crate) fn check(&self, object: &Value) -> Result<(), Violation> {
         let Some(properties) = self.root["properties"].as_object() else { return Ok(()) };
@@ -80,6 +94,28 @@ fn shape(schema: &Value, value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| shape(&schema["items"], item)),
+        _ => {}
+    }
+}
+
+fn unknown(schema: &Value, value: &Value, field: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            let Some(properties) = schema["properties"].as_object() else { return };
+            let open = schema["x-kubernetes-preserve-unknown-fields"] == true
+                || schema.get("additionalProperties").is_some();
+            for (name, value) in fields {
+                let field = format!("{field}.{name}");
+                match properties.get(name) {
+                    Some(schema) => unknown(schema, value, &field, found),
+                    None if open => {}
+                    None => found.push(field),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| {
+            unknown(&schema["items"], item, &format!("{field}[{index}]"), found);
+        }),
         _ => {}
     }
 }

@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::store::{Event, Store};
+use crate::table::table;
 
 /// A watch as asked for.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(crate) enum Form {
     Whole,
     /// `PartialObjectMetadata`.
     Metadata,
+    /// Rows of a table, with ages as of this second.
+    Table(i64),
 }
 
 /// Where a watch begins.
@@ -72,6 +75,7 @@ impl Watch {
         let api_version = self.resource.api_version(&self.version);
         let (kind, api_version) = match self.form {
             Form::Whole => (self.resource.kind.as_str(), api_version.as_str()),
+            Form::Table(_) => ("Table", "meta.k8s.io/v1"),
             Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1"),
         };
         let metadata = json!({"resourceVersion": version.to_string()});
@@ -112,6 +116,7 @@ pub(crate) fn show(object: &Value, resource: &Resource, version: &str, form: For
             shown["apiVersion"] = resource.api_version(version).into();
             shown
         }
+        Form::Table(now_s) => table((resource, version), [object], &json!({}), now_s),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
         }),

@@ -43,6 +43,7 @@ pub(crate) fn create(
     now_s: i64,
 ) -> Result<Arc<Value>, Refusal> {
     let mut object = call.document()?;
+    refuse_unknown(&place, call, &object)?;
     let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
     let name = match object["metadata"]["name"].as_str() {
         Some(name) if !name.is_empty() => name.to_owned(),
@@ -78,7 +79,11 @@ pub(crate) fn change(
     let live = store.read(&place.key).cloned().ok_or_else(|| Refusal::not_found(plural, name))?;
     let body = match how {
         Change::Json => serde_json::from_slice(&call.body).unwrap_or_default(),
-        Change::Replace | Change::Merge => call.document()?,
+        Change::Replace | Change::Merge => {
+            let body = call.document()?;
+            refuse_unknown(place, call, &body)?;
+            body
+        }
     };
     let mut wanted = match how {
         Change::Replace => body,
@@ -116,6 +121,7 @@ pub(crate) fn apply_patch(
         return Err(Refusal::bad_request("fieldManager is required for apply patch"));
     }
     let mut applied = call.document()?;
+    refuse_unknown(place, call, &applied)?;
     if !applied["metadata"]["managedFields"].is_null() {
         return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
@@ -316,6 +322,21 @@ fn has_finalizers(object: &Value) -> bool {
 fn root(place: &Place) -> &Value {
     static UNKNOWN: Value = Value::Null;
     place.resource.schema(&place.version).map_or(&UNKNOWN, Schema::root)
+}
+
+/// `fieldValidation=Strict`: what the schema would drop is refused instead.
+fn refuse_unknown(place: &Place, call: &Call, object: &Value) -> Result<(), Refusal> {
+    let schema = place.resource.schema(&place.version);
+    let Some(schema) = schema.filter(|_| call.parameter("fieldValidation") == "Strict") else {
+        return Ok(());
+    };
+    let named =
+        schema.unknown(object).into_iter().map(|field| format!("unknown field \"{field}\""));
+    let named: Vec<String> = named.collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!("strict decoding error: {}", named.join(", "))))
 }
 
 fn shape(store: &Store, place: &Place, object: &mut Value) -> Result<(), Refusal> {

@@ -59,3 +59,19 @@ fn limits_types_and_required_fields_are_refused_by_their_path() {
         assert_eq!(check(&spec).err().unwrap_or_default(), refusal, "{spec}");
     }
 }
+
+#[test]
+fn unknown_fields_are_named_by_their_paths() {
+    let schema = Schema::new(&serde_json::json!({"properties": {
+        "spec": {"properties": {
+            "rules": {"items": {"properties": {"name": {}}}},
+            "open": {"x-kubernetes-preserve-unknown-fields": true, "properties": {}},
+            "labels": {"additionalProperties": {"type": "string"}},
+        }},
+    }}));
+    let object = serde_json::json!({
+        "apiVersion": "v", "kind": "k", "metadata": {"anything": 1}, "other": 1,
+        "spec": {"rules": [{"name": 1}, {"nam": 1}], "open": {"x": 1}, "labels": {"a": "b"}, "rule": 1},
+    });
+    assert_eq!(schema.unknown(&object), ["other", "spec.rule", "spec.rules[1].nam"]);
+}

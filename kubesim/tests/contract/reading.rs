@@ -112,3 +112,49 @@ async fn every_answer_names_its_flow() {
     }
     server.end().await;
 }
+
+#[tokio::test]
+async fn a_table_is_given_to_people() {
+    let server = Server::start().await;
+    let path = server.core("configmaps");
+    server.send("POST", &path, &config_map("a", "1")).await;
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    for path in [format!("{path}?fieldSelector=metadata.name%3Da"), format!("{path}/a")] {
+        let table = server.request("GET", &path, &[("accept", accept)], &Value::Null).await.body;
+        assert_eq!(
+            (&table["kind"], &table["apiVersion"]),
+            (&json!("Table"), &json!("meta.k8s.io/v1"))
+        );
+        let columns = table["columnDefinitions"].as_array().expect("columns");
+        assert_eq!((&columns[0]["name"], &columns[0]["format"]), (&json!("Name"), &json!("name")));
+        assert_eq!(columns.last().map(|last| &last["name"]), Some(&json!("Age")));
+        let rows = table["rows"].as_array().expect("rows");
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0]["cells"].as_array().map(Vec::len), Some(columns.len()));
+        assert_eq!(rows[0]["cells"][0], "a");
+        assert_eq!(rows[0]["object"]["kind"], "PartialObjectMetadata");
+        assert_eq!(rows[0]["object"]["metadata"]["name"], "a");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn clients_find_short_names_and_that_fields_are_validated_here() {
+    let server = Server::start().await;
+    let resources = server.read("/api/v1").await.body["resources"].clone();
+    let resources = resources.as_array().expect("a list");
+    let found = resources.iter().find(|one| one["name"] == "configmaps").expect("there");
+    assert_eq!(found["shortNames"], json!(["cm"]));
+    let index = server.read("/openapi/v3").await.body;
+    let at = index["paths"]["api/v1"]["serverRelativeURL"].as_str().expect("an address").to_owned();
+    assert!(at.starts_with("/openapi/v3/api/v1"), "{at}");
+    let document = server.read(&at).await.body;
+    let patch = &document["paths"]["/api/v1/namespaces/{namespace}/configmaps/{name}"]["patch"];
+    assert_eq!(
+        patch["x-kubernetes-group-version-kind"],
+        json!({"group": "", "version": "v1", "kind": "ConfigMap"})
+    );
+    let parameters = patch["parameters"].as_array().expect("a list");
+    assert!(parameters.iter().any(|one| one["name"] == "fieldValidation"));
+    server.end().await;
+}
