@@ -62,6 +62,34 @@ fn without_a_subnet_the_resolver_stands_for_its_clients() {
     );
 }
 
+/// Operators give private prefixes a place in their LocaleMaps (carrier NAT, a campus), so that such
+/// subnets are looked up like others; the scope says how far the answer goes in any case.
+#[test]
+fn subnets_that_nobody_routes_are_answered_as_the_map_has_them() {
+    for subnet in
+        ["10.1.2.0/24", "100.64.9.0/24", "127.0.0.0/24", "192.168.1.0/24", "169.254.1.0/24"]
+    {
+        let answer = ask("hello.edge.example", RecordType::A).subnet(subnet).answer(&view());
+        let scope = answer.rsplit('/').next().map(str::parse::<u8>);
+        assert!(answer.starts_with("NOERROR aa\nhello.edge.example. 30 A 198.51.100."), "{answer}");
+        assert!(answer.contains(&format!("ecs={subnet}/")), "{answer}");
+        assert!(matches!(scope, Some(Ok(1..=24))), "{answer}");
+    }
+    let answer = ask("hello.edge.example", RecordType::AAAA).subnet("fe80::/56").answer(&view());
+    assert!(answer.ends_with("ecs=fe80::/56/1"), "{answer}");
+}
+
+#[test]
+fn padding_hides_nothing_in_the_clear_and_is_not_answered() {
+    // RFC 7830, section 6; unknown options are ignored alike (RFC 6891, section 6.1.2).
+    for code in [12, 65_001] {
+        check(
+            &ask("hello.edge.example", RecordType::A).option(code, &[0; 96]),
+            "NOERROR aa\nhello.edge.example. 30 A 198.51.100.1\nedns 1232",
+        );
+    }
+}
+
 #[test]
 fn case_is_kept_and_does_not_matter() {
     check(

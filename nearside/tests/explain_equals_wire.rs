@@ -21,7 +21,7 @@ use steering::latency::LatencyMap;
 use steering::{Health, Snapshot};
 
 /// Random cases for each of the states of health.
-const CASES: usize = 1_000;
+const CASES: usize = 8_400;
 /// States of health; the first has everything in service.
 const HEALTHS: usize = 12;
 const NAMES: [&str; 3] = ["hello.edge.example", "archive.edge.example", "x.fn.edge.example"];

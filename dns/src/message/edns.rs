@@ -1,7 +1,8 @@
 //! The OPT record: EDNS (RFC 6891), the client subnet (RFC 7871), NSID (RFC 5001), cookies (RFC 7873).
 //!
 //! The client subnet is read strictly, because a subnet that is half right would be answered for
-//! the wrong clients and cached for them. Unknown options and flags are ignored.
+//! the wrong clients and cached for them. Unknown options and flags are ignored, and padding (RFC 7830)
+//! with them as long as nothing is encrypted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
