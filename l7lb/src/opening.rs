@@ -25,7 +25,7 @@ use crate::route::Scheme;
 use crate::socket::{Place, Plan, TlsAction, Wire};
 use crate::stream::{Incoming, Over};
 use crate::termination::{Carried, Termination};
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use crate::view::GatewayView;
 
 /// What an HTTP/2 client says first (RFC 9113, section 3.4).
@@ -96,6 +96,10 @@ pub(crate) async fn open(
         }
         Some(Plan::Tls(plan)) if in_tls => {
             let Some(action) = plan.find(connection.server_name.as_deref()).cloned() else {
+                if plan.resets {
+                    transport::reset_when_dropped(&first.socket);
+                    return Err(HandshakeFault::UnknownName.into_io());
+                }
                 return first.alert(UNRECOGNIZED_NAME, HandshakeFault::UnknownName).await;
             };
             secure(first, connection, (action, view), entrance, stage).await

@@ -106,6 +106,7 @@ impl<'s> Run<'_, 's> {
             }
             return;
         }
+        plan.resets = true;
         let mode = entry.listener.tls.as_ref().map(|tls| tls.mode).unwrap_or_default();
         let termination = (mode == TlsMode::Terminate).then(termination);
         for route in self.of_listener(ObjectKind::TlsRoute, at) {

@@ -77,13 +77,17 @@ pub(crate) enum Plan {
 }
 
 /// What is done with a TLS connection, by server name: an exact one, else the longest suffix after
-/// one or more labels, else `any`. A name that meets nothing is refused (`unrecognized_name`).
+/// one or more labels, else `any`. A name that meets nothing is refused: by an alert
+/// (`unrecognized_name`), or by a reset where a TLS listener is among those of the place.
 #[derive(Debug, Default)]
 pub(crate) struct TlsPlan {
     pub(crate) exact: HashMap<Box<str>, TlsAction>,
     /// Keyed by what follows `*.`.
     pub(crate) suffix: HashMap<Box<str>, TlsAction>,
     pub(crate) any: Option<TlsAction>,
+    /// TLSRoutes "reject" connections, by which Gateway API means what happens where no backend is: a
+    /// reset. What passes through has no TLS of ours to say anything in.
+    pub(crate) resets: bool,
 }
 
 impl TlsPlan {

@@ -25,7 +25,7 @@ use crate::relay::{self, End, Moved};
 use crate::retry::RETRIES_MAX;
 use crate::rule::Target;
 use crate::socket::StreamPlan;
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use crate::view::{Cluster, GatewayView};
 
 /// A connection to pass on.
@@ -111,7 +111,7 @@ impl Reason {
 
 /// Passes a connection on until it ends.
 pub(crate) async fn serve(incoming: Incoming, door: &Door) {
-    let Incoming { mut transport, held, connection, plan, view, over } = incoming;
+    let Incoming { transport: mut client, held, connection, plan, view, over } = incoming;
     let ledger = Arc::clone(&door.shared.ledger);
     // Written when dropped, so that a cut stream is in the log too.
     let mut entry = Entry {
@@ -134,6 +134,9 @@ pub(crate) async fn serve(incoming: Incoming, door: &Door) {
             (socket, lease, greeting.unwrap_or_default())
         }
         Err(reason) => {
+            if over == Over::TlsPassed {
+                transport::reset_when_dropped(client.socket());
+            }
             entry.reason = reason;
             return;
         }
@@ -143,7 +146,7 @@ pub(crate) async fn serve(incoming: Incoming, door: &Door) {
     let held = if greeting.is_empty() { held } else { [greeting, held].concat() };
     let mut origin = Transport::Plain(socket);
     let moved = &mut entry.moved;
-    let end = relay::relay(&mut transport, &mut origin, held, door.stream_idle, moved).await;
+    let end = relay::relay(&mut client, &mut origin, held, door.stream_idle, moved).await;
     entry.moved.up = entry.moved.up.saturating_sub(begun_with);
     entry.reason = match end {
         End::Done => Reason::Forwarded,

@@ -3,10 +3,18 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+/// Ends a connection with a reset instead of a close once nobody holds the socket: it was refused.
+pub(crate) fn reset_when_dropped(socket: &TcpStream) {
+    // Where it fails the connection is closed, which refuses it as well.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
 
 /// One of the two.
 #[derive(Debug)]

@@ -21,8 +21,13 @@ spec: {{targetRefs: [{{group: '', kind: Service, name: {target}}}], validation: 
 fn behind_tls(stage: &Stage, name: &str) {
     let (pem, port) = echo::start_tls(name, &["abc.test"]);
     stage.backend(name, "INFRA", ("TCP", port));
+    serve(stage, name, &pem);
+}
+
+/// The ConfigMap `ca` with an authority, and a route to a backend.
+fn serve(stage: &Stage, name: &str, pem: &str) {
     let texts = serde_json::json!({"ca.crt": pem});
-    stage.apply(&format!("\nkind: ConfigMap\nname: ca\nin: INFRA\ndata: {texts}\n"));
+    stage.hold("ConfigMap", ("ca", "INFRA"), &texts);
     attach(
         stage,
         name,
@@ -83,18 +88,32 @@ fn backend_tls_policy() {
 #[test]
 fn backend_tls_policy_san_validation() {
     let stage = Stage::new("backend-san");
-    behind_tls(&stage, "safe");
-    let names = |name: &str| {
-        format!(
-            "{}, subjectAltNames: [{{type: Hostname, hostname: {name}}}]",
-            VALID.replace("hostname: abc", "hostname: sni")
-        )
-    };
-    policy(&stage, "safe", "safe", &names("abc.test"));
-    says(&stage, "safe", &GOOD);
-    stage.answers("same", &[("safe.test/", "200 safe")]);
-    policy(&stage, "safe", "safe", &names("another.test"));
-    fails(&stage, "safe.test/");
+    let uri = "spiffe://abc.test/identity";
+    let (pem, port) = echo::start_tls("safe", &["abc.test", uri]);
+    stage.backend("safe", "INFRA", ("TCP", port));
+    serve(&stage, "safe", &pem);
+    let host = |name: &str| format!("{{type: Hostname, hostname: {name}}}");
+    let uri_of = |uri: &str| format!("{{type: URI, uri: '{uri}'}}");
+    let wrong = uri_of("spiffe://def.test/identity");
+    // With alternative names the hostname is for SNI alone.
+    for (hostname, names, fits) in [
+        ("sni.test", host("abc.test"), true),
+        ("abc.test", host("def.test"), false),
+        ("abc.test", uri_of(uri), true),
+        ("abc.test", wrong.clone(), false),
+        ("abc.test", format!("{}, {}", uri_of(uri), host("abc.test")), true),
+        ("abc.test", format!("{wrong}, {}", host("abc.test")), true),
+        ("abc.test", format!("{wrong}, {}", host("def.test")), false),
+    ] {
+        let validation = VALID.replace("hostname: abc.test", &format!("hostname: {hostname}"));
+        policy(&stage, "safe", "safe", &format!("{validation}, subjectAltNames: [{names}]"));
+        says(&stage, "safe", &GOOD);
+        if fits {
+            stage.answers("same", &[("safe.test/", "200 safe")]);
+        } else {
+            fails(&stage, "safe.test/");
+        }
+    }
 }
 
 #[test]
@@ -118,6 +137,32 @@ fn backend_tls_policy_invalid_authorities() {
         says(&stage, "safe", &fault);
         fails(&stage, "safe.test/");
     }
+}
+
+/// A policy for a port comes before one for the whole Service, and is none of its rivals.
+#[test]
+fn backend_tls_policy_conflict_resolution_by_section() {
+    let stage = Stage::new("backend-sections");
+    behind_tls(&stage, "safe");
+    let sectioned = |name: &str, validation: &str| {
+        stage.apply(&format!(
+            "
+kind: BackendTLSPolicy
+name: {name}
+in: INFRA
+spec: {{targetRefs: [{{group: '', kind: Service, name: safe, sectionName: first}}], validation: {{{validation}}}}}
+"
+        ));
+    };
+    policy(&stage, "a-whole", "safe", &VALID.replace("abc", "another"));
+    sectioned("b-section", VALID);
+    says(&stage, "a-whole", &GOOD);
+    says(&stage, "b-section", &GOOD);
+    stage.answers("same", &[("safe.test/", "200 safe")]);
+    sectioned("c-section", &VALID.replace("abc", "another"));
+    says(&stage, "c-section", &[("Accepted", "False", "Conflicted")]);
+    says(&stage, "b-section", &GOOD);
+    stage.answers("same", &[("safe.test/", "200 safe")]);
 }
 
 #[test]

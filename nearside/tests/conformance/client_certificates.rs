@@ -21,7 +21,7 @@ pub(crate) struct Shown {
 fn authority(stage: &Stage, name: &str) -> Shown {
     let (root, client) = signed(name);
     let texts = json!({"ca.crt": root});
-    stage.apply(&format!("\nkind: ConfigMap\nname: {name}\nin: INFRA\ndata: {texts}\n"));
+    stage.hold("ConfigMap", (name, "INFRA"), &texts);
     client
 }
 
@@ -217,13 +217,11 @@ fn gateway_tls_backend_client_certificate() {
     let stage = Stage::new("backend-client");
     let (root, shown) = signed("gateways");
     let texts = json!({"tls.crt": shown.chain, "tls.key": shown.key});
-    stage.apply(&format!(
-        "\nkind: Secret\nname: own\nin: INFRA\ntype: kubernetes.io/tls\nstringData: {texts}\n"
-    ));
+    stage.hold("Secret", ("own", "INFRA"), &texts);
     let (pem, port) = super::echo::start_mutual_tls("strict", "abc.test", &root);
     stage.backend("strict", "INFRA", ("TCP", port));
     let texts = json!({"ca.crt": pem});
-    stage.apply(&format!("\nkind: ConfigMap\nname: ca\nin: INFRA\ndata: {texts}\n"));
+    stage.hold("ConfigMap", ("ca", "INFRA"), &texts);
     stage.apply(
         "
 kind: Gateway

@@ -94,22 +94,29 @@ pub(crate) fn start_tls(backend: &str, names: &[&str]) -> (String, u16) {
 }
 
 fn serve_tls(backend: &str, names: &[&str], clients: Arc<dyn ClientCertVerifier>) -> (String, u16) {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let made = rcgen::generate_simple_self_signed(names).expect("made");
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+    let (uris, hosts): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains("://"));
+    let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+    let mut params = rcgen::CertificateParams::new(hosts).expect("names");
+    for uri in uris {
+        let uri = uri.try_into().expect("an address");
+        params.subject_alt_names.push(rcgen::SanType::URI(uri));
+    }
+    let pair = rcgen::KeyPair::generate().expect("made");
+    let made = params.self_signed(&pair).expect("signed");
+    let key = PrivatePkcs8KeyDer::from(pair.serialize_der()).into();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("known versions")
         .with_client_cert_verifier(clients)
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![made.der().clone()], key)
         .expect("a pair");
     let (config, backend) = (Arc::new(config), Arc::<str>::from(backend));
     let port = listen(move |stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).expect("a server");
         serve_mutual(StreamOwned::new(connection, stream), &backend);
     });
-    (made.cert.pem(), port)
+    (made.pem(), port)
 }
 
 /// Starts an origin that says its name to whoever says something.

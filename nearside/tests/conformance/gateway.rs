@@ -10,9 +10,7 @@ pub(crate) fn certificate(stage: &Stage, name: &str, namespace: &str, names: &[&
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(names).expect("made");
     let texts = json!({"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()});
-    stage.apply(&format!(
-        "\nkind: Secret\nname: {name}\nin: {namespace}\ntype: kubernetes.io/tls\nstringData: {texts}\n"
-    ));
+    stage.hold("Secret", (name, namespace), &texts);
     made.cert.pem()
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::client::{ask, ask_tls};
+use super::client::{Reply, ask, ask_tls};
 use super::gateway::certificate;
 use super::http_route::attach;
 use super::stage::{HTTP, HTTPS, Stage, until_consistent};
@@ -213,42 +213,136 @@ fn http_route_backend_request_header_modifier() {
     });
 }
 
+/// The values of answers to cross-origin requests: origin, credentials, methods, headers.
+fn cross_origin(reply: &Reply) -> [Option<String>; 4] {
+    ["allow-origin", "allow-credentials", "allow-methods", "allow-headers"].map(|name| {
+        reply.header(&format!("access-control-{name}")).map(|value| value.replace(' ', ""))
+    })
+}
+
+const CORS_RULES: [(&str, &str); 5] = [
+    (
+        "/all",
+        "{type: CORS, cors: {allowOrigins: ['https://www.foo.test', 'https://*.bar.test'], allowMethods: [GET, OPTIONS], allowHeaders: [x-one, x-two], exposeHeaders: [x-three, x-four], allowCredentials: true, maxAge: 3600}}",
+    ),
+    (
+        "/methods",
+        "{type: CORS, cors: {allowOrigins: ['https://www.foo.test'], allowMethods: ['*']}}",
+    ),
+    ("/origins", "{type: CORS, cors: {allowOrigins: ['*'], allowMethods: [PUT]}}"),
+    (
+        "/wild",
+        "{type: CORS, cors: {allowOrigins: ['https://*.foo.test'], allowMethods: ['*'], allowHeaders: ['*'], allowCredentials: true}}",
+    ),
+    (
+        "/wild-open",
+        "{type: CORS, cors: {allowOrigins: ['*'], allowMethods: ['*'], allowHeaders: ['*']}}",
+    ),
+];
+
+const FOO: &str = "https://www.foo.test";
+const OWN: Option<&str> = Some("true");
+const BOTH: Option<&str> = Some("x-one,x-two");
+/// Method, path, origin and the method that a preflight asks for; what is allowed then.
+type CorsCase = (&'static str, &'static str, &'static str, &'static str, [Option<&'static str>; 4]);
+const CORS_CASES: [CorsCase; 15] = [
+    ("OPTIONS", "/all", FOO, "GET", [Some(FOO), OWN, Some("GET,OPTIONS"), BOTH]),
+    (
+        "OPTIONS",
+        "/all",
+        "https://www.bar.test",
+        "GET",
+        [Some("https://www.bar.test"), OWN, Some("GET,OPTIONS"), BOTH],
+    ),
+    (
+        "OPTIONS",
+        "/all",
+        "https://x.www.bar.test",
+        "GET",
+        [Some("https://x.www.bar.test"), OWN, Some("GET,OPTIONS"), BOTH],
+    ),
+    ("OPTIONS", "/all", "https://foobar.test", "GET", [None; 4]),
+    ("GET", "/all", FOO, "GET", [Some(FOO), OWN, None, None]),
+    ("GET", "/all", "https://www.bar.test", "GET", [Some("https://www.bar.test"), OWN, None, None]),
+    ("GET", "/all", "https://foobar.test", "GET", [None; 4]),
+    ("OPTIONS", "/methods", FOO, "POST", [Some(FOO), None, Some("POST"), None]),
+    (
+        "OPTIONS",
+        "/origins",
+        "https://any.test",
+        "PUT",
+        [Some("https://any.test"), None, Some("PUT"), None],
+    ),
+    (
+        "OPTIONS",
+        "/origins",
+        "https://any.test:12345",
+        "PUT",
+        [Some("https://any.test:12345"), None, Some("PUT"), None],
+    ),
+    (
+        "PUT",
+        "/origins",
+        "https://any.test:12345",
+        "PUT",
+        [Some("https://any.test:12345"), None, None, None],
+    ),
+    (
+        "OPTIONS",
+        "/wild",
+        "https://other.foo.test",
+        "PUT",
+        [Some("https://other.foo.test"), OWN, Some("PUT"), BOTH],
+    ),
+    (
+        "OPTIONS",
+        "/wild-open",
+        "https://other.foo.test",
+        "PUT",
+        [Some("https://other.foo.test"), None, Some("PUT"), BOTH],
+    ),
+    (
+        "GET",
+        "/wild",
+        "https://other.foo.test",
+        "GET",
+        [Some("https://other.foo.test"), OWN, None, None],
+    ),
+    (
+        "GET",
+        "/wild-open",
+        "https://other.foo.test",
+        "GET",
+        [Some("https://other.foo.test"), None, None, None],
+    ),
+];
+
 #[test]
 fn http_route_cors() {
     let stage = Stage::new("cors");
-    filtered(
-        &stage,
-        &[(
-            "/cors",
-            "{type: CORS, cors: {allowOrigins: ['https://www.foo.test'], allowMethods: [GET, OPTIONS], allowHeaders: [x-one], exposeHeaders: [x-two], allowCredentials: true, maxAge: 3600}}",
-        )],
-    );
+    filtered(&stage, &CORS_RULES);
     let to = stage.address("same", HTTP);
-    let preflight = "OPTIONS a.test/cors Origin:https://www.foo.test Access-Control-Request-Method:GET Access-Control-Request-Headers:x-one";
-    let reply = Stage::until(to, preflight, |reply| {
-        let origin = reply.header("access-control-allow-origin");
-        if origin == Some("https://www.foo.test") { Ok(()) } else { Err(format!("{reply:?}")) }
-    });
-    assert!(matches!(reply.code, 200 | 204), "{reply:?}");
-    assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
-    assert_eq!(reply.header("access-control-max-age"), Some("3600"));
-    assert!(reply.header("access-control-allow-methods").is_some_and(|list| list.contains("GET")));
-    assert!(
-        reply.header("access-control-allow-headers").is_some_and(|list| list.contains("x-one"))
-    );
-    let stranger = preflight.replace("foo", "bar");
-    Stage::until(to, &stranger, |reply| match reply.header("access-control-allow-origin") {
-        None => Ok(()),
-        Some(origin) => Err(origin.to_owned()),
-    });
-    Stage::until(to, "a.test/cors Origin:https://www.foo.test", |reply| {
-        let exposed = reply.header("access-control-expose-headers");
-        if exposed == Some("x-two") && reply.code == 200 {
-            Ok(())
-        } else {
-            Err(format!("{reply:?}"))
+    for (method, path, origin, asked, allowed) in CORS_CASES {
+        let request = format!(
+            "{method} a.test{path} Origin:{origin} Access-Control-Request-Method:{asked} Access-Control-Request-Headers:x-one,x-two Authorization:Bearer-test"
+        );
+        let reply = Stage::until(to, &request, |reply| {
+            let found = cross_origin(reply);
+            let fits = found.each_ref().map(Option::as_deref) == allowed && reply.code == 200;
+            if fits { Ok(()) } else { Err(format!("{found:?} instead of {allowed:?}: {reply:?}")) }
+        });
+        if path == "/all" && allowed[0].is_some() {
+            let exposed = reply.header("access-control-expose-headers");
+            assert_eq!(
+                exposed.map(|list| list.replace(' ', "")).as_deref(),
+                Some("x-three,x-four")
+            );
+            let age = (method == "OPTIONS").then_some("3600");
+            assert_eq!(reply.header("access-control-max-age"), age, "{request}");
         }
-    });
+        let reached = if method == "OPTIONS" { None } else { Some("infra-v1") };
+        assert_eq!(reply.asked["backend"].as_str(), reached, "preflights go no further");
+    }
 }
 
 /// Listeners on two ports and one in TLS. Clients that name another port, or none, are sent to the

@@ -206,6 +206,19 @@ fn listener_set_statuses_of_routes_are_of_their_parents() {
     // A section of the set is none of the Gateway.
     route(&stage, "lost", "{name: host, sectionName: one}", "infra-v1");
     stage.parents("HTTPRoute", "lost", &["host Accepted=False/NoMatchingParent"]);
+    // One parent that refuses says nothing of the other.
+    stage.apply(
+        "
+kind: HTTPRoute
+name: half
+in: INFRA
+spec: {parentRefs: [{name: host, sectionName: one}, {kind: ListenerSet, name: more}], rules: [{matches: [{path: {value: /half}}], backendRefs: [{name: infra-v2, port: 8080}]}]}
+",
+    );
+    let refused = "host Accepted=False/NoMatchingParent";
+    stage.parents("HTTPRoute", "half", &[refused, &format!("more {good}")]);
+    stage.listeners("ListenerSet", "more", &["one attached=2"]);
+    stage.answers("host", &[("one.test/half", "200 infra-v2"), ("own.test/half", "200 infra-v1")]);
     stage.delete("ListenerSet", "INFRA", "more");
     stage.answers("host", &[("one.test/", "404"), ("own.test/", "200 infra-v1")]);
 }

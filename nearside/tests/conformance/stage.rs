@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{self, Reply};
 use super::echo;
@@ -127,6 +127,21 @@ endpoints: [{{addresses: [127.0.0.1]}}]
             let stored = self.world.sim.put(&object);
             assert!(stored.is_ok(), "{stored:?}: {object}");
         }
+    }
+
+    /// Creates or replaces a Secret with a certificate, or a ConfigMap: texts that are to stay as they
+    /// are, because what looks like a name in them is none.
+    pub(crate) fn hold(&self, kind: &str, (name, namespace): (&str, &str), texts: &Value) {
+        let metadata = json!({"name": name, "namespace": self.real(namespace)});
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata});
+        if kind == "Secret" {
+            object["type"] = "kubernetes.io/tls".into();
+            object["stringData"] = texts.clone();
+        } else {
+            object["data"] = texts.clone();
+        }
+        let stored = self.world.sim.put(&object);
+        assert!(stored.is_ok(), "{stored:?}: {object}");
     }
 
     /// Deletes an object.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::client::ask_tls;
@@ -291,16 +292,33 @@ fn tls_route_modes() {
     assert!(ask_tls(to, "other.test", &pem, "other.test").is_err(), "no route has this name");
 }
 
+/// Waits until a TLS connection for a name is reset, as upstream wants refused ones to be.
+fn is_reset(to: SocketAddr, name: &str) {
+    eventually(name, || match ask_tls(to, name, OTHER_PEM.as_str(), name) {
+        Err(fault) if fault.contains("reset by peer") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+/// A certificate that nobody has.
+static OTHER_PEM: LazyLock<String> =
+    LazyLock::new(|| echo::start_tls("nobody", &["nobody.test"]).0);
+
 #[test]
 fn tls_route_hostname_intersection() {
     let stage = Stage::new("tls-hosts");
-    let (pem, port) = echo::start_tls("behind-tls", &["abc.example.test"]);
-    stage.backend("behind-tls", "INFRA", ("TCP", port));
-    for (name, listener, host, fits) in [
-        ("exact", ", hostname: abc.example.test", "'*.example.test'", true),
-        ("wild", ", hostname: '*.example.test'", "abc.example.test", true),
-        ("none", "", "'*.test'", true),
-        ("apart", ", hostname: other.test", "abc.example.test", false),
+    let names = ["abc.example.test", "other.example.test"];
+    let (pem, port) = echo::start_tls("exact", &names);
+    stage.backend("exact", "INFRA", ("TCP", port));
+    let (wild_pem, port) = echo::start_tls("wild", &names);
+    stage.backend("wild", "INFRA", ("TCP", port));
+    // The listener's hostname, the hostnames of routes to `exact` and `wild`, and which names they get.
+    for (name, listener, hosts, served) in [
+        ("exact", ", hostname: abc.example.test", ["'*.example.test'", ""], [true, false]),
+        ("narrow", ", hostname: '*.example.test'", ["abc.example.test", "'*.test'"], [true, true]),
+        ("wide", ", hostname: '*.test'", ["abc.example.test", "'*.example.test'"], [true, true]),
+        ("none", "", ["abc.example.test", "'*.test'"], [true, true]),
+        ("apart", ", hostname: other.test", ["abc.example.test", ""], [false, false]),
     ] {
         stage.apply(&format!(
             "
@@ -308,30 +326,43 @@ kind: Gateway
 name: {name}
 in: INFRA
 spec: {{listeners: [{{name: tls, port: 8443, protocol: TLS, tls: {{mode: Passthrough}}{listener}}}]}}
----
-kind: TLSRoute
-name: {name}
-in: INFRA
-spec: {{hostnames: [{host}], parentRefs: [{{name: {name}}}], rules: [{{backendRefs: [{{name: behind-tls, port: 8080}}]}}]}}
 "
         ));
-        if !fits {
-            stage.parents(
-                "TLSRoute",
-                name,
-                &[&format!("{name} Accepted=False/NoMatchingListenerHostname")],
-            );
-            stage.listeners("Gateway", name, &["tls attached=0"]);
-            continue;
+        for (backend, host) in
+            ["exact", "wild"].into_iter().zip(hosts).filter(|(_, host)| !host.is_empty())
+        {
+            stage.apply(&format!(
+                "
+kind: TLSRoute
+name: {name}-{backend}
+in: INFRA
+spec: {{hostnames: [{host}], parentRefs: [{{name: {name}}}], rules: [{{backendRefs: [{{name: {backend}, port: 8080}}]}}]}}
+"
+            ));
+            let row =
+                if name == "apart" { "Accepted=False/NoMatchingListenerHostname" } else { GOOD };
+            stage.parents("TLSRoute", &format!("{name}-{backend}"), &[&format!("{name} {row}")]);
         }
-        stage.parents("TLSRoute", name, &[&format!("{name} {GOOD}")]);
+        if name == "apart" {
+            stage.listeners("Gateway", name, &["tls attached=0"]);
+        }
         let to = stage.address(name, HTTPS);
-        let sni = "abc.example.test";
-        until_consistent(
-            name,
-            || ask_tls(to, sni, &pem, sni),
-            |reply| if reply.code == 200 { Ok(()) } else { Err(reply.brief()) },
-        );
+        let rows = [
+            ("abc.example.test", &pem, "200 exact"),
+            ("other.example.test", &wild_pem, "200 wild"),
+        ];
+        for ((sni, root, answer), served) in rows.into_iter().zip(served) {
+            if !served {
+                is_reset(to, sni);
+                continue;
+            }
+            until_consistent(
+                sni,
+                || ask_tls(to, sni, root, sni),
+                |reply| if reply.brief() == answer { Ok(()) } else { Err(reply.brief()) },
+            );
+        }
+        is_reset(to, "non.matching.org");
     }
 }
 
@@ -350,6 +381,7 @@ fn tls_route_invalid() {
             name,
             &[&format!("l4 Accepted=True/Accepted ResolvedRefs=False/{reason}")],
         );
+        is_reset(stage.address("l4", HTTPS), &format!("{name}.test"));
     }
     route(&stage, ("TLSRoute", "http"), "{name: same}", "{name: infra-v1, port: 8080}");
     stage.parents("TLSRoute", "http", &["same Accepted=False/NoMatchingParent"]);
