@@ -11,6 +11,7 @@ mod end_to_end {
     mod explain_route;
     mod handover;
     mod httpdns;
+    mod log_rotation;
     mod metrics;
     mod refusals;
     mod roles;

@@ -1,10 +1,14 @@
 //! What a scrape tells of handshakes, refusals, ejections and reloads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use l7lb::{Config, Limits, metrics_text};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::client::{Http1, get, raw};
 use crate::origin::Origin;
@@ -42,6 +46,21 @@ async fn handshakes_by_how_they_end() {
         let mut client = Http1::over(stream);
         assert_eq!(client.get("a.example", "/").await.unwrap().status, 200);
     }
+    // The same client once more, with the ticket it was given.
+    let mut roots = RootCertStore::empty();
+    roots.add(der.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(client));
+    for _ in 0..2 {
+        let name = ServerName::try_from("a.example").unwrap();
+        let stream = connector.connect(name, connect().await).await.unwrap();
+        assert_eq!(Http1::over(stream).get("a.example", "/").await.unwrap().status, 200);
+    }
     assert!(secure(connect().await, "b.example", &[der], &[]).await.is_err());
     assert!(secure(connect().await, "a.example", &[], &[]).await.is_err());
     assert_eq!(raw(address, b"GET / HTTP/1.1\r\n").await, "");
@@ -53,9 +72,11 @@ async fn handshakes_by_how_they_end() {
             format!("nearside_gateway_tls_failures_total{{site=\"test\",reason=\"{reason}\"}} 1")
         });
     let mut lines: Vec<&str> = faults.iter().map(String::as_str).collect();
-    lines.push(
+    lines.extend([
         "nearside_gateway_tls_handshakes_total{site=\"test\",version=\"1.3\",resumed=\"no\"} 2",
-    );
+        "nearside_gateway_tls_handshakes_total{site=\"test\",version=\"1.2\",resumed=\"no\"} 1",
+        "nearside_gateway_tls_handshakes_total{site=\"test\",version=\"1.2\",resumed=\"yes\"} 1",
+    ]);
     counted(&world, &lines).await;
     drop(slow);
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(bench: &Bench, changes: Option<usize>) -> anyhow::Result<()> {
          connections to one of them from core {}, first quiet, then while another host's answer is \
          changed {changes} times, at most every {} ms (a document or an object of the API server; a \
          new file and SIGHUP or SIGUSR2 for the peers); the time ends with the first right answer on \
-         a new connection; CPU is that of the changes alone, the quiet stretch's rate taken off",
+         a new connection; a request on a connection that the server closes at that moment is lost, nothing is retried; CPU is that of the changes alone, the quiet stretch's rate taken off",
         load.routes,
         bench.cores.server,
         bench.cores.load,

@@ -165,3 +165,6 @@ pub(crate) fn write_one(path: &Path, objects: &[Value]) -> anyhow::Result<()> {
     std::fs::write(&aside, text)?;
     Ok(std::fs::rename(&aside, path)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,13 +57,16 @@ pub(crate) fn write_nginx(directory: &Path, hosts: &Hosts) -> anyhow::Result<()>
     Ok(std::fs::write(directory.join("nginx.conf"), text)?)
 }
 
-/// Writes `haproxy.cfg` and its map of hosts below a directory, which holds `cert.pem`.
+/// Writes `haproxy.cfg` and its map of hosts below a directory, which holds `cert.pem`. The options
+/// are those with which a reload loses least: sockets are handed over, idle connections stay for one
+/// more answer.
 pub(crate) fn write_haproxy(directory: &Path, hosts: &Hosts) -> anyhow::Result<()> {
     let Hosts { http, https, origin, routes, backends, version } = hosts;
     let at = directory.display();
     let first = host(0);
     let mut text = format!(
-        "global\n  maxconn 9900\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 5s\n  \
+        "global\n  maxconn 9900\n  nbthread 1\n  stats socket {at}/socket expose-fd listeners\n\
+         defaults\n  mode http\n  option idle-close-on-response\n  timeout connect 5s\n  \
          timeout client 600s\n  timeout server 600s\n  timeout http-request 10s\n  \
          timeout http-keep-alive 600s\n  option forwardfor\nfrontend all\n  bind {http}\n  \
          bind {https} ssl crt {at}/cert.pem\n  http-request set-var(txn.host) hdr(host),lower\n  \
@@ -80,3 +83,6 @@ pub(crate) fn write_haproxy(directory: &Path, hosts: &Hosts) -> anyhow::Result<(
     std::fs::write(directory.join("hosts.map"), map)?;
     Ok(std::fs::write(directory.join("haproxy.cfg"), text)?)
 }
+
+#[cfg(test)]
+mod tests;
