@@ -3,7 +3,6 @@
 //! What a client claims about itself is replaced, because anyone can claim; only proxies on the
 //! trusted list are believed, and then we append to what they say.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
@@ -69,15 +68,17 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ip
 /// Writes the forwarding headers of a request to an origin.
 pub(crate) fn apply(request: &mut RequestHeader, hop: &Hop<'_>) -> Result<()> {
     let peer = hop.peer.to_canonical();
-    let forwarded = element(peer, hop);
+    // Written once: formatting an address costs as much as setting a header.
+    let client = peer.to_string();
+    let forwarded = element((&client, peer.is_ipv6()), hop);
     match hop.trust {
         Trust::Replace => {
-            request.insert_header("x-forwarded-for", peer.to_string())?;
+            request.insert_header("x-forwarded-for", client.as_str())?;
             request.insert_header("forwarded", forwarded)?;
-            request.insert_header("x-real-ip", peer.to_string())?;
+            request.insert_header("x-real-ip", client)?;
         }
         Trust::Append => {
-            append(request, "x-forwarded-for", &peer.to_string())?;
+            append(request, "x-forwarded-for", &client)?;
             append(request, "forwarded", &forwarded)?;
         }
     }
@@ -109,17 +110,19 @@ fn append(request: &mut RequestHeader, name: &'static str, value: &str) -> Resul
 
 /// One element of `Forwarded`. IPv6 addresses are bracketed and quoted; so is a host with a port
 /// (RFC 7239, section 6).
-fn element(peer: IpAddr, hop: &Hop<'_>) -> String {
-    let mut text = String::with_capacity(64);
-    // Writing to a string cannot fail.
-    let _ = match peer {
-        IpAddr::V4(v4) => write!(text, "for={v4}"),
-        IpAddr::V6(v6) => write!(text, "for=\"[{v6}]\""),
-    };
-    if !hop.host.is_empty() {
-        let _ = write!(text, ";host=\"{}\"", hop.host);
+fn element((client, is_v6): (&str, bool), hop: &Hop<'_>) -> String {
+    let mut text = String::with_capacity(96);
+    let (open, close) = if is_v6 { ("for=\"[", "]\"") } else { ("for=", "") };
+    for part in [open, client, close] {
+        text.push_str(part);
     }
-    let _ = write!(text, ";proto={}", hop.scheme.as_str());
+    if !hop.host.is_empty() {
+        for part in [";host=\"", hop.host, "\""] {
+            text.push_str(part);
+        }
+    }
+    text.push_str(";proto=");
+    text.push_str(hop.scheme.as_str());
     text
 }
 

@@ -12,7 +12,7 @@ use metrics::Counter;
 use model::name::SiteName;
 use model::observe::LoadReport;
 
-use crate::access_log::{LogSink, Record, rfc3339};
+use crate::access_log::{LogSink, Record, Stamp};
 use crate::breaker::Millis;
 use crate::clock;
 use crate::endpoint::{Endpoint, Outcome, Standing};
@@ -151,7 +151,7 @@ impl Ledger {
     /// A record of now that says nothing yet.
     pub(crate) fn blank<'a>(&'a self, client: IpAddr) -> Record<'a> {
         Record {
-            time: rfc3339(clock::wall()),
+            time: Stamp::of(clock::wall()),
             site: self.site.as_str(),
             client,
             method: "",

@@ -49,7 +49,8 @@ pub(crate) async fn check_names(
     }
     let endpoint = peer._address.as_inet();
     let endpoint = endpoint.or_err(ErrorType::InvalidCert, "an endpoint without an address")?;
-    tls.read_names(*endpoint, seen, within).await.map_err(|fault| {
+    // Seldom, and large: not a part of every request's own future.
+    Box::pin(tls.read_names(*endpoint, seen, within)).await.map_err(|fault| {
         Error::because(ErrorType::InvalidCert, "the origin's names", fault).into_up()
     })
 }

@@ -89,17 +89,18 @@ pub(crate) struct Proxy {
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = Walk;
+    type CTX = Box<Walk>;
 
-    fn new_ctx(&self) -> Walk {
+    fn new_ctx(&self) -> Self::CTX {
         self.shared.budget.earn();
-        Walk::new(self.shared.view.load_full(), self.shared.ledger.begin(), clock::instant())
+        let (view, in_flight) = (self.shared.view.load_full(), self.shared.ledger.begin());
+        Box::new(Walk::new(view, in_flight, clock::instant()))
     }
 
     /// No modules: the default one (compression) would cost every request a dynamic call.
     fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, walk: &mut Walk) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, walk: &mut Self::CTX) -> Result<bool> {
         // Pingora keeps HTTP/1.1 connections for ever unless told; `None` is "close", which stays.
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEPALIVE_S));
@@ -137,7 +138,11 @@ impl ProxyHttp for Proxy {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, walk: &mut Walk) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        walk: &mut Self::CTX,
+    ) -> Result<Box<HttpPeer>> {
         self.pause(walk).await;
         walk.settled = false;
         // A retry is sent the body from its beginning.
@@ -162,7 +167,7 @@ impl ProxyHttp for Proxy {
         peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         digest: Option<&Digest>,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> Result<()> {
         let Some(cluster) = walk.cluster() else { return Ok(()) };
         check_names(&cluster.security, peer, digest, self.shared.origin.connect).await
@@ -172,7 +177,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> Result<()> {
         let traced = request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
         if traced.and_then(TraceId::parse).is_none() {
@@ -219,7 +224,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> Result<()> {
         if walk.copying.is_some() {
             self.copy_body(body.as_ref(), walk, end_of_stream);
@@ -256,7 +261,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
         if let Some(encoder) = &mut walk.encoder {
             reply::encode(encoder, body, end_of_stream)?;
@@ -273,7 +278,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         _trailers: &mut http::HeaderMap,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> Result<Option<Bytes>> {
         let Some(mut encoder) = walk.encoder.take() else { return Ok(None) };
         encoder.finish().map(Some).or_err(ErrorType::InternalError, "compressing")
@@ -283,7 +288,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> Result<()> {
         self.reply(session, response, walk)
     }
@@ -292,7 +297,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         peer: &HttpPeer,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
         self.not_connected(peer, walk, &mut error);
@@ -304,7 +309,7 @@ impl ProxyHttp for Proxy {
         peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
         client_reused: bool,
     ) -> Box<Error> {
         self.broke((peer, session), walk, client_reused, &mut error);
@@ -315,7 +320,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         error: &Error,
-        walk: &mut Walk,
+        walk: &mut Self::CTX,
     ) -> FailToProxy {
         if *error.esource() == ErrorSource::Downstream {
             walk.reason = Reason::of_client(error);
@@ -333,21 +338,21 @@ impl ProxyHttp for Proxy {
     }
 
     /// Our own log says it with a code; Pingora's lines would let a scanner flood the log.
-    fn suppress_error_log(&self, _: &Session, _: &Walk, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Self::CTX, _: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _: &Session,
-        _: &Walk,
+        _: &Self::CTX,
         _: &Error,
         _: ProxyWarnLogContext,
     ) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, walk: &mut Walk) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, walk: &mut Self::CTX) {
         if let Some(error) = error.filter(|error| *error.esource() == ErrorSource::Downstream) {
             walk.reason = Reason::of_client(error);
         }
@@ -429,3 +434,6 @@ fn is_grpc(headers: &http::HeaderMap) -> bool {
 fn wall_s() -> u32 {
     u32::try_from(clock::wall().as_secs()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

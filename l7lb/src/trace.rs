@@ -3,6 +3,7 @@
 //! The gateway reports no span of its own, so a header that came is passed on as it is.
 
 use http::HeaderValue;
+use serde::{Serialize, Serializer};
 
 /// Names the header.
 pub(crate) const TRACEPARENT: http::HeaderName = http::HeaderName::from_static("traceparent");
@@ -59,6 +60,12 @@ impl TraceId {
     /// As text.
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for TraceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(super) fn io(&self) -> IoLimits {
+    pub(crate) fn io(&self) -> IoLimits {
         IoLimits {
             head: self.head,
             head_deadline: Duration::from_millis(self.head_deadline_ms),

@@ -6,7 +6,7 @@ use http::Version;
 use pingora_http::RequestHeader;
 
 use super::walk::Walk;
-use crate::access_log::{Record, rfc3339};
+use crate::access_log::{Record, Stamp};
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::trace::{TRACEPARENT, TraceId};
@@ -20,7 +20,7 @@ pub(super) fn record<'a>(
 ) -> Record<'a> {
     let came = || TraceId::parse(request.headers.get(TRACEPARENT)?.as_bytes());
     Record {
-        time: rfc3339(clock::wall()),
+        time: Stamp::of(clock::wall()),
         site: ledger.site.as_str(),
         client: walk.client,
         method: request.method.as_str(),
@@ -43,12 +43,7 @@ pub(super) fn record<'a>(
         endpoint: walk.lease.as_ref().map(|lease| lease.endpoint().address),
         retries: walk.retries,
         reason: walk.reason.code(),
-        trace: walk
-            .trace
-            .as_ref()
-            .map(|(id, _)| *id)
-            .or_else(came)
-            .map(|id| id.as_str().to_owned()),
+        trace: walk.trace.as_ref().map(|(id, _)| *id).or_else(came),
     }
 }
 
