@@ -5,8 +5,10 @@
 //! wrapper shows it only heads that passed here: one spelling per meaning, RFC 9112 without the
 //! "MAY be lenient". Pure; the clock and the socket are in `client_io`.
 
-use crate::host;
-use crate::path;
+use memchr::memchr;
+
+use crate::octet;
+use crate::{host, path};
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +151,7 @@ impl HeadScan {
         octets: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<Head>, Fault> {
-        while let Some(found) = octets[self.seen..].iter().position(|&octet| octet == b'\n') {
+        while let Some(found) = memchr(b'\n', &octets[self.seen..]) {
             let end = self.seen + found;
             if end == self.line || octets[end - 1] != b'\r' {
                 return Err(Fault::BareLineEnd);
@@ -227,7 +229,7 @@ struct Lines<'a>(&'a [u8]);
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
     fn next(&mut self) -> Option<&'a [u8]> {
-        let end = self.0.iter().position(|&octet| octet == b'\n')?;
+        let end = memchr(b'\n', self.0)?;
         let line = &self.0[..end - 1];
         self.0 = &self.0[end + 1..];
         Some(line)
@@ -247,7 +249,7 @@ fn judge_request_line(line: &[u8]) -> Result<HttpVersion, Fault> {
     else {
         return Err(Fault::RequestLine);
     };
-    if target.is_empty() || method.is_empty() || !method.iter().all(|&octet| is_token(octet)) {
+    if target.is_empty() || method.is_empty() || !octet::TOKEN.holds(method) {
         return Err(Fault::RequestLine);
     }
     let version = match version {
@@ -288,6 +290,10 @@ fn judge_target(method: &[u8], target: &[u8]) -> Result<(), Fault> {
 
 /// Splits `http://authority/rest` into authority and rest; `None` for other forms.
 pub(crate) fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    // Nearly all; a scheme starts with a letter.
+    if target.starts_with('/') {
+        return None;
+    }
     let scheme_end = target.find("://")?;
     let scheme = &target[..scheme_end];
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
@@ -299,18 +305,15 @@ pub(crate) fn split_absolute(target: &str) -> Option<(&str, &str)> {
 }
 
 fn judge_header(line: &[u8], seen: &mut Seen) -> Result<(), Fault> {
-    let colon = line.iter().position(|&octet| octet == b':').ok_or(Fault::Header)?;
+    let colon = memchr(b':', line).ok_or(Fault::Header)?;
     let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     // A line that starts with a space is obs-fold (RFC 9112, section 5.2); space is no token.
-    if name.is_empty() || !name.iter().all(|&octet| is_token(octet)) {
+    if name.is_empty() || !octet::TOKEN.holds(name) {
         return Err(Fault::Header);
     }
-    if value.contains(&b'\r') {
-        return Err(Fault::BareLineEnd);
-    }
-    // Everything but control characters; HTAB is allowed, octets over 0x7F are obs-text.
-    if !value.iter().all(|&octet| octet == b'\t' || (octet >= 0x20 && octet != 0x7f)) {
-        return Err(Fault::Header);
+    if !octet::VALUE.holds(value) {
+        let is_bare = value.contains(&b'\r');
+        return Err(if is_bare { Fault::BareLineEnd } else { Fault::Header });
     }
     if name.eq_ignore_ascii_case(b"host") {
         seen.hosts += 1;
@@ -349,11 +352,6 @@ fn decimal(value: &[u8]) -> Option<u64> {
         return None;
     }
     Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
-}
-
-/// RFC 9110, section 5.6.2.
-pub(crate) fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::octet;
+
 /// The longest host with port: 253 octets of name, a dot, a colon and five digits.
 const AUTHORITY_OCTETS_MAX: usize = 260;
 
@@ -31,8 +33,8 @@ pub(crate) fn parse(authority: &str) -> Option<Host<'_>> {
         let end = authority.find(':').unwrap_or(authority.len());
         let (name, rest) = authority.split_at(end);
         let name = name.strip_suffix('.').unwrap_or(name);
-        let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
-        if name.is_empty() || name.contains("..") || !name.bytes().all(plain) {
+        let has_empty_label = name.as_bytes().windows(2).any(|pair| pair == b"..");
+        if name.is_empty() || has_empty_label || !octet::HOST.holds(name.as_bytes()) {
             return None;
         }
         (name, rest)

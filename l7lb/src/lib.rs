@@ -53,6 +53,7 @@ mod ledger;
 mod listen;
 mod meter;
 mod mirror;
+mod octet;
 mod opening;
 mod origin_io;
 mod origin_peer;

@@ -7,18 +7,20 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 use crate::head::Fault;
+use crate::octet;
 
 /// Refuses an origin-form target (path and query) that no honest client sends.
 pub(crate) fn judge(target: &str) -> Result<(), Fault> {
     // Visible ASCII only; `#` starts a fragment, which is never sent; the rest is no URI character
     // (RFC 3986, section 2) and is read differently by different parsers.
-    let allowed = |octet: u8| octet.is_ascii_graphic() && !b"#<>\\\"".contains(&octet);
-    if !target.bytes().all(allowed) {
+    if !octet::TARGET.holds(target.as_bytes()) {
         return Err(Fault::Target);
     }
     let path = target.split('?').next().unwrap_or_default();
-    if !path.contains(['.', '%']) {
+    if memchr2(b'.', b'%', path.as_bytes()).is_none() {
         return Ok(());
     }
     let mut segment = Dots::Empty;
@@ -64,7 +66,9 @@ pub(crate) fn hex(digit: u8) -> Option<u8> {
 /// The form that routes compare: runs of slashes are one slash, escapes of unreserved characters
 /// are undone. Borrows when there is nothing to do, which is nearly always. Takes a judged path.
 pub(crate) fn normalise(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') && !path.contains("//") {
+    let octets = path.as_bytes();
+    let has_empty_segment = octets.windows(2).any(|pair| pair == b"//");
+    if !has_empty_segment && memchr(b'%', octets).is_none() {
         return Cow::Borrowed(path);
     }
     let mut normal = String::with_capacity(path.len());

@@ -15,6 +15,8 @@ use model::gateway::{SessionCarrier, SessionPersistence};
 use ring::hmac;
 use ring::rand::SystemRandom;
 
+use crate::octet;
+
 /// Octets of an endpoint's tag: collisions among 10,000 endpoints are out of reach.
 const TAG_OCTETS: usize = 12;
 /// Octets of the MAC (96 bits, as IPsec truncates).
@@ -106,9 +108,7 @@ impl SessionRule {
             SessionCarrier::Header => "x-nearside-session".into(),
             SessionCarrier::SessionCookie | SessionCarrier::PermanentCookie => cookie_name(scope),
         });
-        let is_token =
-            |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if name.is_empty() || !octet::TOKEN.holds(name.as_bytes()) {
             return None;
         }
         let header = match carrier {
