@@ -115,7 +115,8 @@ async fn serve(socket: TcpStream, peer: SocketAddr, entrance: &Entrance) {
     let door = &entrance.door;
     let Ok(local) = prepare(&socket) else { return };
     let mut stage = Stage::Before;
-    let opening = opening::open(socket, (peer, local), entrance, &mut stage);
+    // Boxed, because it is over soon: the task would have the room for it until its end.
+    let opening = Box::pin(opening::open(socket, (peer, local), entrance, &mut stage));
     let opened = match timeout(door.limits.head_deadline, opening).await {
         Ok(opened) => opened.map_err(|error| HandshakeFault::of(&error)),
         Err(_) => Err(HandshakeFault::Late),
@@ -131,7 +132,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, entrance: &Entrance) {
     };
     match opened {
         Opened::Http { transport, held, protocol, connection } => {
-            let io = ClientIo::new(ClientIoParts {
+            let io = Box::new(ClientIo::new(ClientIoParts {
                 transport,
                 held,
                 room: Arc::clone(&door.room),
@@ -139,11 +140,11 @@ async fn serve(socket: TcpStream, peer: SocketAddr, entrance: &Entrance) {
                 connection,
                 limits: door.limits,
                 ledger: Arc::clone(&door.shared.ledger),
-            });
+            }));
             match protocol {
                 Protocol::Http1 => serve_http1(io, entrance).await,
                 Protocol::Http2 => {
-                    door.proxy.process_new(Box::new(io), &entrance.drain.begun).await;
+                    door.proxy.process_new(io, &entrance.drain.begun).await;
                 }
             }
         }
@@ -160,9 +161,8 @@ fn prepare(socket: &TcpStream) -> io::Result<SocketAddr> {
 }
 
 /// Requests one after the other, as in Pingora's own loop, but each behind our judgement.
-async fn serve_http1(io: ClientIo, entrance: &Entrance) {
+async fn serve_http1(mut io: Box<ClientIo>, entrance: &Entrance) {
     let proxy = &entrance.door.proxy;
-    let mut io = Box::new(io);
     let mut settings: Option<HttpPersistentSettings> = None;
     loop {
         // Before a head is whole nothing of Pingora's is made: a session with its buffers and futures

@@ -9,10 +9,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustls::server::{Accepted, Acceptor};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::StartHandshake;
 
@@ -226,14 +228,25 @@ async fn first_octets(
         if !PREFACE.starts_with(&held) {
             return Ok((held, Protocol::Http1));
         }
-        let mut space = [0; READ_OCTETS];
-        let mut buf = ReadBuf::new(&mut space);
-        poll_fn(|cx| transport.read(cx, &mut buf)).await?;
-        if buf.filled().is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        held.extend_from_slice(buf.filled());
+        poll_fn(|cx| read_some(cx, &mut held, |cx, buf| transport.read(cx, buf))).await?;
     }
+}
+
+/// Adds what comes next; an error at the end. The space is on the stack and in no future: a
+/// connection's task is as large as the largest of its states, for all its life.
+fn read_some(
+    cx: &mut Context<'_>,
+    held: &mut Vec<u8>,
+    read: impl FnOnce(&mut Context<'_>, &mut ReadBuf<'_>) -> Poll<io::Result<()>>,
+) -> Poll<io::Result<()>> {
+    let mut space = [0; READ_OCTETS];
+    let mut buf = ReadBuf::new(&mut space);
+    ready!(read(cx, &mut buf))?;
+    if buf.filled().is_empty() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    held.extend_from_slice(buf.filled());
+    Poll::Ready(Ok(()))
 }
 
 /// A socket with what was read from it and not used yet.
@@ -244,13 +257,8 @@ struct First {
 
 impl First {
     async fn more(&mut self) -> io::Result<()> {
-        let mut space = [0; READ_OCTETS];
-        let count = self.socket.read(&mut space).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.held.extend_from_slice(&space[..count]);
-        Ok(())
+        let Self { socket, held } = self;
+        poll_fn(|cx| read_some(cx, held, |cx, buf| Pin::new(&mut *socket).poll_read(cx, buf))).await
     }
 
     /// The header that a balancer must send.
