@@ -236,6 +236,29 @@ pub(crate) struct ClusterAccess {
     pub(crate) in_cluster: bool,
 }
 
+/// Services of `type: ExternalName`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExternalNameArgs {
+    /// Serve Services of type ExternalName (default: they have no endpoints). Whoever may write a
+    /// Service then chooses where the gateway connects to.
+    #[arg(long)]
+    pub(crate) external_names: bool,
+    /// Recursive resolver that external names are resolved by; repeat for more (default: the name
+    /// servers of /etc/resolv.conf).
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "ADDR",
+        requires = "external_names",
+        value_parser = crate::resolvers::parse
+    )]
+    pub(crate) external_name_resolver: Vec<SocketAddr>,
+    /// Addresses that external names may lead to although they are this machine's, the link's or a
+    /// metadata service's.
+    #[arg(long, value_delimiter = ',', value_name = "CIDR", requires = "external_names")]
+    pub(crate) external_name_permit: Vec<ipnet::IpNet>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct LbArgs {
     /// The site this gateway belongs to.
@@ -249,6 +272,8 @@ pub(crate) struct LbArgs {
     pub(crate) documents: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cluster: ClusterAccess,
+    #[command(flatten)]
+    pub(crate) external: ExternalNameArgs,
     /// Where what was watched at the API server is kept: a restart serves from it without the
     /// server (default: nothing is kept).
     #[arg(long, env = "NEARSIDE_STATE_DIR", value_name = "DIR")]

@@ -20,6 +20,7 @@ use model::{Policy, SiteName};
 
 use crate::access_log::LogFile;
 use crate::cli::GatewayListen;
+use crate::external_names::ExternalNames;
 use crate::front::Front;
 use crate::kept_addresses::KeptAddresses;
 
@@ -84,6 +85,7 @@ impl Board {
 pub(crate) struct Gateways {
     listen: GatewayListen,
     front: Option<Front>,
+    external: Option<ExternalNames>,
     /// Sockets that were open before us, for the first gateway.
     inherited: Inherited,
     board: Arc<Board>,
@@ -101,6 +103,7 @@ impl Gateways {
         Self {
             listen,
             front: None,
+            external: None,
             board: Arc::default(),
             inherited: Inherited::default(),
             state_dir: None,
@@ -136,11 +139,21 @@ impl Gateways {
         self.reload(objects);
     }
 
-    fn with_front<'o>(&self, objects: &'o GatewayObjects) -> Cow<'o, GatewayObjects> {
-        match &self.front {
-            Some(front) => Cow::Owned(front.add(objects)),
-            None => Cow::Borrowed(objects),
+    /// The same, serving external names.
+    pub(crate) fn resolving(self, external: Option<ExternalNames>) -> Self {
+        Self { external, ..self }
+    }
+
+    /// What documents do not say: the route to HTTPDNS, and what external names lead to.
+    fn with_own<'o>(&self, objects: &'o GatewayObjects) -> Cow<'o, GatewayObjects> {
+        let mut all = Cow::Borrowed(objects);
+        if let Some(front) = &self.front {
+            all = Cow::Owned(front.add(&all));
         }
+        if let Some(external) = &self.external {
+            all = Cow::Owned(external.add(&all));
+        }
+        all
     }
 
     /// Starts, reloads and stops gateways until they are those of the policy's local sites.
@@ -149,7 +162,7 @@ impl Gateways {
         policy: &Policy,
         objects: &GatewayObjects,
     ) -> anyhow::Result<()> {
-        let objects = &*self.with_front(objects);
+        let objects = &*self.with_own(objects);
         let mut wanted: BTreeMap<SiteName, Vec<IpAddr>> = policy
             .sites
             .iter()
@@ -187,7 +200,7 @@ impl Gateways {
         addresses: Vec<IpAddr>,
         objects: &GatewayObjects,
     ) -> anyhow::Result<()> {
-        let objects = self.with_front(objects);
+        let objects = self.with_own(objects);
         let gateway = self.start(&site, &addresses, &objects)?;
         self.running.insert(site, (addresses, gateway));
         self.show();
@@ -207,7 +220,7 @@ impl Gateways {
 
     /// Gives every gateway new documents.
     pub(crate) fn reload(&self, objects: &GatewayObjects) {
-        let objects = &*self.with_front(objects);
+        let objects = &*self.with_own(objects);
         for (site, (_, gateway)) in &self.running {
             self.load(site, gateway, objects);
         }

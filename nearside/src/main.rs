@@ -15,6 +15,7 @@ mod directory;
 mod drain;
 mod explain;
 mod explain_route;
+mod external_names;
 mod front;
 mod gateway_api;
 mod gateways;

@@ -16,14 +16,15 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::admin::{self, Readiness, Shown};
-use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, LbArgs};
+use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, ExternalNameArgs, LbArgs};
 use crate::directory::{self, Fingerprint, Watch};
+use crate::external_names::{Asking, ExternalNames, Found};
 use crate::gateways::{Board, Gateways};
 use crate::handover::{self, Handover, Turn};
 use crate::httpdns::Gatewayed;
 use crate::run::{edited, start_dns, stop_dns};
 use crate::sources::{Source, Sources};
-use crate::{Outcome, geo, httpdns, lifecycle};
+use crate::{Outcome, geo, httpdns, lifecycle, resolvers};
 
 /// How often a gateway reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
@@ -85,15 +86,16 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     let board = Arc::<Board>::default();
     let shown = Shown { metrics, dns: None, httpdns: None, gateways: Arc::clone(&board) };
     let mut admin = AdminPort::open(&args, seen, shown).await?;
-    let stop = lifecycle::stop_signal();
-    tokio::pin!(stop);
+    let mut stop = Box::pin(lifecycle::stop_signal());
     tokio::select! {
         () = until_complete(&mut sources, &readiness, &board) => {}
         () = &mut stop => return Ok(Outcome::Yes),
     }
     let (before, inherited) = handover::inherit(args.handover.as_deref(), passed).await?;
+    let (external, mut resolved) = external_names(&args.external);
     let mut gateways = Gateways::taking_over(args.gateway, inherited)
         .shown_on(board)
+        .resolving(external)
         .remembering(args.state_dir.as_deref());
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
     say_statuses(&site, &gateways, &mut sources);
@@ -127,6 +129,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
                 Turn::Taken(successor) => break Some(successor),
             },
             changed = sources.changed() => changed,
+            () = resolved_anew(&mut resolved) => Source::Names,
             () = reload.asked() => hung_up(&gateways),
         };
         follow(changed, &site, &mut sources, &gateways).await;
@@ -143,6 +146,33 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     admin.close().await;
     sources.shutdown().await;
     Ok(Outcome::Yes)
+}
+
+/// Tells what external names lead to.
+type Resolved = watch::Receiver<Arc<Found>>;
+
+/// Begins to resolve external names, if they are to be served.
+fn external_names(args: &ExternalNameArgs) -> (Option<ExternalNames>, Option<Resolved>) {
+    if !args.external_names {
+        return (None, None);
+    }
+    let external = ExternalNames::start(Asking {
+        servers: resolvers::choose(&args.external_name_resolver),
+        permitted: args.external_name_permit.clone(),
+    });
+    let changes = external.changes();
+    (Some(external), Some(changes))
+}
+
+/// When an external name has other addresses.
+async fn resolved_anew(changes: &mut Option<Resolved>) {
+    let is_news = match changes {
+        Some(changes) => changes.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_news {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// SIGHUP: the access log may have been moved, and the documents are to be read again.

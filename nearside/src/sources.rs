@@ -19,13 +19,15 @@ use crate::directory::{self, Fingerprint, Watch};
 use crate::gateways::{Board, PutAside};
 use crate::run::edited;
 
-/// Which of the two changed.
+/// What changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The directory may have.
     Directory,
     /// The API server's objects have.
     Cluster,
+    /// External names have other addresses.
+    Names,
 }
 
 /// The sources of one gateway.

@@ -12,6 +12,7 @@ mod conformance {
     mod client;
     mod client_certificates;
     mod echo;
+    mod external_names;
     mod gateway;
     mod grpc_route;
     mod guides;

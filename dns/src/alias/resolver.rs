@@ -111,7 +111,7 @@ impl Work {
 }
 
 /// Asks the servers in turn.
-async fn resolve(servers: &[SocketAddr], question: &Question) -> Outcome {
+pub(crate) async fn resolve(servers: &[SocketAddr], question: &Question) -> Outcome {
     for &server in servers.iter().take(SERVERS_MAX) {
         match resolve_at(server, question).await {
             Ok(outcome @ Outcome::Resolved { .. }) => return outcome,

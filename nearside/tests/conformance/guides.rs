@@ -54,9 +54,9 @@ fn every_guide_is_taken_or_told_why_not() {
 }
 
 /// A gateway on files.
-struct FileGateway {
+pub(super) struct FileGateway {
     child: Child,
-    http: SocketAddr,
+    pub(super) http: SocketAddr,
     _directory: tempfile::TempDir,
 }
 
@@ -89,12 +89,18 @@ impl FileGateway {
             .expect("a text");
         }
         std::fs::write(directory.path().join("pods.yaml"), pods).expect("written");
+        Self::on(directory, &[])
+    }
+
+    /// Serves what is in a directory.
+    pub(super) fn on(directory: tempfile::TempDir, arguments: &[&str]) -> Self {
         let (http, https, admin) = (free_port(), free_port(), free_port());
         let child = Command::new(env!("CARGO_BIN_EXE_nearside"))
             .args(["lb", "--site", "edge", "--listen", "127.0.0.1", "--documents"])
             .arg(directory.path())
             .args(["--http-port", &http.to_string(), "--https-port", &https.to_string()])
             .args(["--admin", &format!("127.0.0.1:{admin}")])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -104,7 +110,7 @@ impl FileGateway {
         Self { child, http, _directory: directory }
     }
 
-    fn answers(&self, rows: &[(&str, &str)]) {
+    pub(super) fn answers(&self, rows: &[(&str, &str)]) {
         for (request, answer) in rows {
             Stage::until(self.http, request, |reply| {
                 let brief = reply.brief();
