@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use model::gateway::{
     BackendTarget, GatewayObjects, HostPattern, Ingress, ObjectKind, ObjectSet, ParentKind,
-    ParentRef,
+    ParentRef, Reference,
 };
 use model::name::ObjectRef;
 
@@ -127,7 +127,7 @@ impl<'a> Scene<'a> {
         &self,
         kind: ObjectKind,
         namespace: &str,
-        reference: &model::gateway::Reference,
+        reference: &Reference,
     ) -> bool {
         reference.object.namespace.as_ref() == namespace
             || self.grants.permit(
@@ -298,6 +298,11 @@ impl Run<'_, '_> {
         });
         all
     }
+}
+
+/// What a reference names, as `kubectl` takes it: `Kind`, or `Kind.group`.
+fn kind_of(Reference { group, kind, .. }: &Reference) -> String {
+    if group.is_empty() { kind.to_string() } else { format!("{kind}.{group}") }
 }
 
 /// Most routes are told the same as the one before them by name: then they share it.

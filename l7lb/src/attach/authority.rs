@@ -7,8 +7,8 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::Scene;
 use super::listener::Fault;
+use super::{Scene, kind_of};
 use crate::termination::{ClientTrust, Unverified};
 
 /// The key of a ConfigMap under which authorities are (Gateway API).
@@ -49,7 +49,7 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let object = &reference.object;
     if !reference.is("", "ConfigMap") {
-        let message = format!("authorities are in ConfigMaps, not in a `{}`", reference.kind);
+        let message = format!("authorities are in ConfigMaps, not in a `{}`", kind_of(reference));
         return Err(("InvalidCACertificateKind", message));
     }
     let own = &*gateway.meta.object.namespace;

@@ -14,7 +14,7 @@ use rustls::sign::CertifiedKey;
 
 use super::address::{self, Addressing};
 use super::class::{self, Classes};
-use super::{Scene, authority};
+use super::{Scene, authority, kind_of};
 use crate::socket::{Place, Wire};
 use crate::termination::ClientTrust;
 use crate::tls::Keyring;
@@ -217,7 +217,7 @@ fn certificate(
 ) -> (Option<Arc<CertifiedKey>>, Option<Fault>) {
     let object = &reference.object;
     if !reference.is("", "Secret") {
-        let message = format!("a certificate is in a Secret, not in a `{}`", reference.kind);
+        let message = format!("a certificate is in a Secret, not in a `{}`", kind_of(reference));
         return (None, Some(("InvalidCertificateRef", message)));
     }
     let from = (GATEWAY_GROUP, kind, namespace);

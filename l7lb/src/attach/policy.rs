@@ -11,7 +11,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::{RouteOutcome, Scene, backend};
+use super::{RouteOutcome, Scene, backend, kind_of};
 use crate::status::{Condition, Detail, ObjectStatus};
 
 /// The settings of one rule: those of policies for the rule, then for its route, then for its
@@ -181,7 +181,7 @@ fn authorities(
     for reference in &policy.authorities {
         let object = &reference.object;
         if !reference.is("", "ConfigMap") {
-            let message = format!("authorities are not in a `{}`", reference.kind);
+            let message = format!("authorities are not in a `{}`", kind_of(reference));
             fault.get_or_insert(("InvalidKind", message));
             continue;
         }

@@ -321,6 +321,12 @@ fn gateway_invalid_tls_configuration_and_missing_grant() {
 }
 
 #[test]
+fn a_kind_is_told_with_its_group() {
+    let kind = |group| kind_of(&Reference::new(group, "Secret", ObjectRef::default()));
+    assert_eq!([kind(""), kind("odd.example")], ["Secret", "Secret.odd.example"]);
+}
+
+#[test]
 fn gateway_invalid_parameters_ref_and_unsupported_address() {
     let with = |extra: &str| {
         gateway(HTTP).replace("gatewayClassName: c", &format!("gatewayClassName: c, {extra}"))

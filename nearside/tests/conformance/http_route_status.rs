@@ -7,6 +7,23 @@ use super::world::eventually;
 
 const RULES: &str = "\n  rules: [{backendRefs: [{name: infra-v1, port: 8080}]}]";
 
+/// Attaches a route whose only backend cannot be had.
+fn apply_wrong(stage: &Stage, backend: &str) {
+    apply(
+        stage,
+        "wrong",
+        "same",
+        &format!("\n  rules: [{{backendRefs: [{{{backend}, port: 8080}}]}}]"),
+    );
+}
+
+/// Shows that it is accepted, says why it has no backend, and answers with 500.
+fn has_no_backend(stage: &Stage, reason: &str) {
+    let parent = format!("same Accepted=True/Accepted ResolvedRefs=False/{reason}");
+    stage.parents("HTTPRoute", "wrong", &[&parent]);
+    stage.answers("same", &[("a.test/", "500")]);
+}
+
 #[test]
 fn http_route_disallowed_kind() {
     let stage = Stage::new("kind");
@@ -26,35 +43,15 @@ spec: {listeners: [{name: tls, port: 8443, protocol: TLS, tls: {mode: Passthroug
 #[test]
 fn http_route_invalid_backend_ref_unknown_kind() {
     let stage = Stage::new("backend-kind");
-    apply(
-        &stage,
-        "wrong",
-        "same",
-        "\n  rules: [{backendRefs: [{group: example.test, kind: Wrong, name: any, port: 8080}]}]",
-    );
-    stage.parents(
-        "HTTPRoute",
-        "wrong",
-        &["same Accepted=True/Accepted ResolvedRefs=False/InvalidKind"],
-    );
-    stage.answers("same", &[("a.test/", "500")]);
+    apply_wrong(&stage, "group: example.test, kind: Wrong, name: any");
+    has_no_backend(&stage, "InvalidKind");
 }
 
 #[test]
 fn http_route_invalid_cross_namespace_backend_ref() {
     let stage = Stage::new("backend-namespace");
-    apply(
-        &stage,
-        "wrong",
-        "same",
-        "\n  rules: [{backendRefs: [{name: web, namespace: WEB, port: 8080}]}]",
-    );
-    stage.parents(
-        "HTTPRoute",
-        "wrong",
-        &["same Accepted=True/Accepted ResolvedRefs=False/RefNotPermitted"],
-    );
-    stage.answers("same", &[("a.test/", "500")]);
+    apply_wrong(&stage, "name: web, namespace: WEB");
+    has_no_backend(&stage, "RefNotPermitted");
 }
 
 #[test]
@@ -76,13 +73,8 @@ spec: {parentRefs: [{name: same, namespace: INFRA}], rules: [{backendRefs: [{nam
 #[test]
 fn http_route_invalid_non_existent_backend_ref() {
     let stage = Stage::new("backend-missing");
-    apply(&stage, "wrong", "same", "\n  rules: [{backendRefs: [{name: missing, port: 8080}]}]");
-    stage.parents(
-        "HTTPRoute",
-        "wrong",
-        &["same Accepted=True/Accepted ResolvedRefs=False/BackendNotFound"],
-    );
-    stage.answers("same", &[("a.test/", "500")]);
+    apply_wrong(&stage, "name: missing");
+    has_no_backend(&stage, "BackendNotFound");
 }
 
 #[test]
@@ -131,12 +123,7 @@ fn http_route_reference_grant() {
 #[test]
 fn http_route_invalid_reference_grant() {
     let stage = Stage::new("grant-wrong");
-    apply(
-        &stage,
-        "wrong",
-        "same",
-        "\n  rules: [{backendRefs: [{name: web, namespace: WEB, port: 8080}]}]",
-    );
+    apply_wrong(&stage, "name: web, namespace: WEB");
     for (from, to) in [
         (
             "{group: gateway.networking.k8s.io, kind: Gateway, namespace: INFRA}",
@@ -156,12 +143,7 @@ fn http_route_invalid_reference_grant() {
         ),
     ] {
         grant(&stage, "WEB", from, to);
-        stage.parents(
-            "HTTPRoute",
-            "wrong",
-            &["same Accepted=True/Accepted ResolvedRefs=False/RefNotPermitted"],
-        );
-        stage.answers("same", &[("a.test/", "500")]);
+        has_no_backend(&stage, "RefNotPermitted");
     }
 }
 
