@@ -46,7 +46,7 @@ use crate::proxy::{KEEPALIVE_S, OriginLimits, Proxy, Shared};
 use crate::random;
 use crate::retry::{Budget, RETRIES_MAX};
 use crate::socket::{Place, PlaceState};
-use crate::status::Statuses;
+use crate::status::{Statuses, with_sockets};
 use crate::ticket::TicketSecrets;
 use crate::topology::Locality;
 use crate::view::{GatewayView, Warning};
@@ -162,7 +162,9 @@ impl Gateway {
     pub fn reload(&self, objects: &GatewayObjects) -> Vec<Warning> {
         let begun = clock::instant();
         let before = self.view.load_full();
-        let (mut next, warnings) = GatewayView::compile(&objects.for_site(&self.site), &before);
+        // A directory is read anew with every edit of it.
+        let objects = objects.for_site(&self.site).sharing(&before.attached.objects);
+        let (mut next, warnings) = GatewayView::compile(&objects, &before);
         if self.route_series_max > 0 {
             let ids = next.routes.ids();
             next.meters = RouteMeters::follow(ids, self.route_series_max, &before.meters);
@@ -193,10 +195,17 @@ impl Gateway {
         self.view.load().attached.assigned.clone()
     }
 
-    /// What is to be said in the status of each document that is loaded now.
+    /// What is to be said in the status of each document that is loaded now, sockets that cannot be
+    /// opened included.
     #[must_use]
     pub fn statuses(&self) -> Statuses {
-        self.view.load().statuses.clone()
+        with_sockets(self.view.load().statuses.clone(), &self.sockets.states())
+    }
+
+    /// Told whenever a socket that documents ask for was opened, or could not be.
+    #[must_use]
+    pub fn places_changed(&self) -> watch::Receiver<()> {
+        self.sockets.changed()
     }
 
     /// A handle for looking into it.

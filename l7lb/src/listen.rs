@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::accept::{self, Door, Entrance};
@@ -51,6 +52,7 @@ pub(crate) struct Sockets {
     runtime: Handle,
     patience: Patience,
     open: Mutex<Open>,
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -120,7 +122,8 @@ impl Sockets {
     /// None yet; to be called on the runtime that will serve.
     pub(crate) fn new(door: Arc<Door>, patience: Patience, inherited: Inherited) -> Self {
         let open = Mutex::new(Open { inherited, ..Open::default() });
-        Self { door, runtime: Handle::current(), patience, open }
+        let changed = watch::Sender::new(());
+        Self { door, runtime: Handle::current(), patience, open, changed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -186,7 +189,17 @@ impl Sockets {
             }
             Err(_) => {}
         }
+        let is_news = before != state.as_ref().err();
         open.own.insert(spot, Own { place, state });
+        if is_news {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Told whenever a socket that documents ask for was opened, or could not be for another reason
+    /// than before.
+    pub(crate) fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Tries what failed again, for as long as the gateway lives.

@@ -4,6 +4,7 @@
 //! transitions, are kept by whoever writes the status.
 
 mod news;
+mod sockets;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use model::name::ObjectRef;
 use serde_json::{Value, json};
 
 pub use self::news::{News, Statuses};
+pub(crate) use self::sockets::with_sockets;
+use crate::socket::Place;
 use crate::view::Warning;
 
 /// Who we are, in `controller` of IngressClasses.
@@ -86,6 +89,8 @@ pub(crate) struct ListenerStatus {
     pub(crate) kinds: Vec<ObjectKind>,
     pub(crate) attached: u32,
     pub(crate) conditions: Vec<Condition>,
+    /// Where it listens.
+    pub(crate) places: Vec<Place>,
 }
 
 /// What a route is told about one of its parents.

@@ -124,6 +124,32 @@ impl GatewayObjects {
             namespaces: keep(&self.namespaces, site),
         }
     }
+
+    /// The same objects, those of before in place of equal ones, so that what was made of them is found
+    /// again.
+    #[must_use]
+    pub fn sharing(&self, before: &Self) -> Self {
+        Self {
+            ingress_classes: self.ingress_classes.sharing(&before.ingress_classes),
+            ingresses: self.ingresses.sharing(&before.ingresses),
+            gateway_classes: self.gateway_classes.sharing(&before.gateway_classes),
+            gateways: self.gateways.sharing(&before.gateways),
+            listener_sets: self.listener_sets.sharing(&before.listener_sets),
+            http_routes: self.http_routes.sharing(&before.http_routes),
+            grpc_routes: self.grpc_routes.sharing(&before.grpc_routes),
+            tls_routes: self.tls_routes.sharing(&before.tls_routes),
+            tcp_routes: self.tcp_routes.sharing(&before.tcp_routes),
+            udp_routes: self.udp_routes.sharing(&before.udp_routes),
+            reference_grants: self.reference_grants.sharing(&before.reference_grants),
+            backend_tls_policies: self.backend_tls_policies.sharing(&before.backend_tls_policies),
+            http_policies: self.http_policies.sharing(&before.http_policies),
+            services: self.services.sharing(&before.services),
+            endpoint_slices: self.endpoint_slices.sharing(&before.endpoint_slices),
+            secrets: self.secrets.sharing(&before.secrets),
+            config_maps: self.config_maps.sharing(&before.config_maps),
+            namespaces: self.namespaces.sharing(&before.namespaces),
+        }
+    }
 }
 
 /// A hostname of a route or listener: exact, or `*.suffix` (any number of labels in Gateway API).

@@ -17,6 +17,7 @@ use model::gateway::GatewayObjects;
 use model::observe::SiteReport;
 use model::site::Site;
 use model::{Policy, SiteName};
+use tokio::sync::watch;
 
 use crate::access_log::LogFile;
 use crate::cli::GatewayListen;
@@ -254,6 +255,11 @@ impl Gateways {
     /// when it does not run.
     pub(crate) fn statuses(&self, site: &SiteName) -> l7lb::Statuses {
         self.running.get(site).map(|(_, gateway)| gateway.statuses()).unwrap_or_default()
+    }
+
+    /// Told whenever a socket of a site's gateway was opened, or could not be.
+    pub(crate) fn places_changed(&self, site: &SiteName) -> Option<watch::Receiver<()>> {
+        self.running.get(site).map(|(_, gateway)| gateway.places_changed())
     }
 
     fn start(

@@ -20,7 +20,7 @@ use crate::cli::{ControllerArgs, CourierTarget, DnsArgs, ExternalNameArgs, LbArg
 use crate::directory::{self, Fingerprint, Watch};
 use crate::external_names::{Asking, ExternalNames, Found};
 use crate::gateways::{Board, Gateways};
-use crate::handover::{self, Handover, Turn};
+use crate::handover::{self, Handover, Successor, Turn};
 use crate::httpdns::Gatewayed;
 use crate::run::{edited, start_dns, stop_dns};
 use crate::sources::{Source, Sources};
@@ -98,6 +98,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
         .resolving(external)
         .remembering(args.state_dir.as_deref());
     gateways.start_one(site.clone(), addresses.clone(), &sources.objects())?;
+    let mut places = gateways.places_changed(&site);
     say_statuses(&site, &gateways, &mut sources);
     if !sources.has_cluster() {
         // A directory says nothing about who is alive; an API server does.
@@ -120,6 +121,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
                 post(&gateways, courier.as_ref()).await;
                 continue;
             }
+            () = news(&mut places) => Source::Sockets,
             turn = handover::turn(&mut handover) => match turn {
                 Turn::Ask(sender) => {
                     // Whoever asked may be gone again.
@@ -129,7 +131,7 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
                 Turn::Taken(successor) => break Some(successor),
             },
             changed = sources.changed() => changed,
-            () = resolved_anew(&mut resolved) => Source::Names,
+            () = news(&mut resolved) => Source::Names,
             () = reload.asked() => hung_up(&gateways),
         };
         follow(changed, &site, &mut sources, &gateways).await;
@@ -138,14 +140,19 @@ pub(crate) async fn lb(args: LbArgs) -> anyhow::Result<Outcome> {
     if let Some(handover) = handover {
         handover.close(successor.is_some());
     }
-    if let Some(successor) = successor {
-        admin.close().await;
-        successor.release().await;
-    }
+    release(successor, &mut admin).await;
     gateways.shutdown().await;
     admin.close().await;
     sources.shutdown().await;
     Ok(Outcome::Yes)
+}
+
+/// Lets the process that comes after this one have the admin port, and serve.
+async fn release(successor: Option<Successor>, admin: &mut AdminPort) {
+    if let Some(successor) = successor {
+        admin.close().await;
+        successor.release().await;
+    }
 }
 
 /// Tells what external names lead to.
@@ -164,8 +171,8 @@ fn external_names(args: &ExternalNameArgs) -> (Option<ExternalNames>, Option<Res
     (Some(external), Some(changes))
 }
 
-/// When an external name has other addresses.
-async fn resolved_anew(changes: &mut Option<Resolved>) {
+/// When somebody has something else to tell than before; never, when nobody has.
+async fn news<T>(changes: &mut Option<watch::Receiver<T>>) {
     let is_news = match changes {
         Some(changes) => changes.changed().await.is_ok(),
         None => false,
@@ -197,7 +204,9 @@ async fn follow(changed: Source, site: &SiteName, sources: &mut Sources, gateway
         }
         tracing::info!("the documents were edited; the edit is live");
     }
-    gateways.reload(&sources.objects());
+    if changed != Source::Sockets {
+        gateways.reload(&sources.objects());
+    }
     // Served first, told then.
     say_statuses(site, gateways, sources);
 }

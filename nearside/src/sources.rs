@@ -28,6 +28,8 @@ pub(crate) enum Source {
     Cluster,
     /// External names have other addresses.
     Names,
+    /// No objects, but sockets were opened, or could not be: statuses say so.
+    Sockets,
 }
 
 /// The sources of one gateway.
@@ -201,6 +203,6 @@ impl Sources {
     fn take(&mut self, documents: Documents) {
         let Documents { policy, gateway, .. } = documents;
         self.policy = policy;
-        self.files = Arc::new(gateway);
+        self.files = Arc::new(gateway.sharing(&self.files));
     }
 }

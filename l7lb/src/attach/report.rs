@@ -121,6 +121,7 @@ fn listener(entry: &Entry<'_>, owner: &str) -> ListenerStatus {
         kinds: entry.kinds.clone(),
         attached: entry.attached,
         conditions: vec![accepted, programmed, refs, conflicted],
+        places: entry.places.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::ObjectStatus;
 
 /// What is said of all documents, in no particular order.
 #[derive(Debug, Clone, Default)]
-pub struct Statuses(Arc<Vec<Arc<ObjectStatus>>>);
+pub struct Statuses(pub(super) Arc<Vec<Arc<ObjectStatus>>>);
 
 /// What came with a view.
 #[derive(Debug, Default)]
@@ -30,6 +30,10 @@ impl Statuses {
         let before = before.0.as_slice();
         let mut at = 0;
         for status in &mut statuses {
+            if before.get(at).is_some_and(|one| Arc::ptr_eq(one, status)) {
+                at += 1;
+                continue;
+            }
             // One was left out, or one came in between: the rest is found in the same order.
             let is_it = |one: &usize| before.get(*one).is_some_and(|one| one.is_about(status));
             let Some(found) = [at, at + 1].into_iter().find(is_it) else { continue };

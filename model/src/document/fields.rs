@@ -216,7 +216,12 @@ pub(super) fn list<'n, 't, T>(
     mut read: impl FnMut(&'n Node<'t>, &mut Report) -> Option<T>,
 ) -> Option<Vec<T>> {
     match &node.value {
-        Value::List(items) => Some(items.iter().filter_map(|item| read(item, report)).collect()),
+        Value::List(items) => {
+            let mut found: Vec<T> = items.iter().filter_map(|item| read(item, report)).collect();
+            // Most lists have one item and are held for long: no room for three more.
+            found.shrink_to_fit();
+            Some(found)
+        }
         Value::Map(_) | Value::Scalar(_) => {
             let help = "write `[...]`, or a line `- ...` for each item";
             expected(node, "a list", help, report);

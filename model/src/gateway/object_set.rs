@@ -106,6 +106,31 @@ impl<T: Object> ObjectSet<T> {
     }
 }
 
+impl<T: Object + PartialEq> ObjectSet<T> {
+    /// The same objects, those of an older set in place of equal ones: what was read again is the very
+    /// object that it was.
+    #[must_use]
+    pub fn sharing(&self, before: &Self) -> Self {
+        if self.is_same(before) {
+            return before.clone();
+        }
+        let (mut objects, mut gone) = (Vec::with_capacity(self.len()), None);
+        for edit in self.edits(before) {
+            match edit {
+                Edit::Same(_, at) => objects.push(Arc::clone(&self.objects[at])),
+                // An object that was read again is gone right before it is new.
+                Edit::Gone(was) => gone = Some(&before.objects[was]),
+                Edit::New(at) => {
+                    let now = &self.objects[at];
+                    objects.push(Arc::clone(gone.filter(|old| *old == now).unwrap_or(now)));
+                }
+            }
+        }
+        let shared = Self { objects: Arc::new(objects) };
+        if shared.is_same(before) { before.clone() } else { shared }
+    }
+}
+
 impl<T> ObjectSet<T> {
     /// In order of namespace and name.
     pub fn iter(&self) -> std::slice::Iter<'_, Arc<T>> {

@@ -1,5 +1,8 @@
 //! Sockets come and go with the documents.
 
+use model::document::SourceFile;
+use model::gateway::ObjectKind;
+
 use super::*;
 
 fn own(address: &str, wire: Wire) -> Place {
@@ -120,4 +123,43 @@ async fn sockets_are_taken_over_and_what_nobody_wants_is_closed() {
         assert_eq!(talk(at_a, b"").await, "twobye");
     }
     assert!(TcpStream::connect(at_b).await.is_err(), "nobody asked for it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_address_is_in_the_listeners_status_until_it_is_free() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let port = address.port();
+    let text = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: g, namespace: n}}\n\
+         spec: {{gatewayClassName: any, listeners: [{{name: raw, port: {port}, protocol: TCP}}]}}\n"
+    );
+    let file = SourceFile { path: "t.yaml".into(), text: text.into() };
+    let objects = model::document::load(&[file]).unwrap().gateway;
+    let config = Config {
+        http: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Config::new(SiteName::new("test").unwrap())
+    };
+    let gateway = Gateway::start(config, &objects).unwrap();
+    let mut changed = gateway.places_changed();
+    let programmed = |at: &str| {
+        let all = gateway.statuses();
+        let told = all.iter().find(|one| one.kind() == ObjectKind::Gateway).unwrap().render();
+        let conditions = told.status.pointer(at).unwrap().as_array().unwrap().clone();
+        let one = conditions.iter().find(|one| one["type"] == "Programmed").unwrap();
+        let text = |key: &str| one[key].as_str().unwrap().to_owned();
+        (text("status"), text("reason"), text("message"))
+    };
+    let (status, reason, message) = programmed("/listeners/0/conditions");
+    assert_eq!((&*status, &*reason), ("False", "Invalid"));
+    assert!(message.starts_with(&format!("cannot listen on `{address}`: ")), "{message}");
+    let (status, reason, message) = programmed("/conditions");
+    assert_eq!((&*status, &*reason, &*message), ("False", "Invalid", "no listener can be opened"));
+    drop(taken);
+    timeout(PATIENCE, changed.changed()).await.unwrap().unwrap();
+    let yes = ("True".to_owned(), "Programmed".to_owned(), String::new());
+    assert_eq!(
+        (programmed("/listeners/0/conditions"), programmed("/conditions")),
+        (yes.clone(), yes)
+    );
 }

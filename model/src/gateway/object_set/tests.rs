@@ -75,3 +75,20 @@ fn edits_lead_from_one_set_to_the_other() {
     assert_eq!(none.edits(&before).filter(|one| matches!(one, Edit::Gone(_))).count(), 5);
     assert_eq!(before.edits(&none).filter(|one| matches!(one, Edit::New(_))).count(), 5);
 }
+
+#[test]
+fn what_was_read_again_is_what_it_was() {
+    let read = |changed: i64| -> ObjectSet<Service> {
+        vec![service("n", "a", 1), service("n", "b", changed), service("n", "c", 1)].into()
+    };
+    let first = read(1);
+    assert!(Arc::ptr_eq(&read(1).sharing(&first).objects, &first.objects), "nothing changed");
+    let second = read(2).sharing(&first);
+    assert_eq!(names(&second), ["n/a@1", "n/b@2", "n/c@1"]);
+    let edits: Vec<Edit> = second.edits(&first).collect();
+    assert_eq!(edits, [Edit::Same(0, 0), Edit::Gone(1), Edit::New(1), Edit::Same(2, 2)]);
+    let mut fewer = read(2);
+    fewer.remove(&ObjectRef::new("n", "a"));
+    fewer.insert(service("n", "d", 1));
+    assert_eq!(names(&fewer.sharing(&second)), ["n/b@2", "n/c@1", "n/d@1"]);
+}
