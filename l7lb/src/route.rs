@@ -8,6 +8,7 @@
 
 pub(crate) mod build;
 mod considered;
+mod gateway_routes;
 mod host_map;
 mod host_routes;
 mod ingress;
