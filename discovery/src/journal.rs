@@ -158,25 +158,31 @@ impl Journal {
         Ok((journal, loaded))
     }
 
+    /// Reads record by record: of a log of 40,000 routes only what it says is in memory, not the log.
     fn load(&mut self, server: &str) -> io::Result<Loaded> {
-        let mut octets = Vec::new();
-        (&self.file).take(LOG_OCTETS_MAX).read_to_end(&mut octets)?;
+        let octets = self.file.metadata()?.len().min(LOG_OCTETS_MAX);
+        let file = self.file.try_clone()?;
+        let mut reader = io::BufReader::new(file.take(octets));
         let mut loaded = Loaded::default();
-        let mut at = MAGIC.len();
-        let is_ours = octets.starts_with(MAGIC)
-            && matches!(decode(&octets[at..]), Some((Record::Server(of), _)) if of == server);
-        if !is_ours {
-            loaded.lost_octets = octets.len() as u64;
+        let mut magic = [0; MAGIC.len()];
+        let is_log = filled(&mut reader, &mut magic)? && magic == *MAGIC;
+        let first = if is_log { next(&mut reader)? } else { None };
+        let Some((Record::Server(of), length)) = first.filter(|(first, _)| is_about(first, server))
+        else {
+            loaded.lost_octets = octets;
             self.begin(server)?;
             return Ok(loaded);
-        }
-        while let Some((record, length)) = octets.get(at..).and_then(decode) {
-            self.note(&record, Spot { at: at as u64, octets: length });
+        };
+        let mut at = MAGIC.len() as u64;
+        self.note(&Record::Server(of), Spot { at, octets: length });
+        at += u64::from(length);
+        while let Some((record, length)) = next(&mut reader)? {
+            self.note(&record, Spot { at, octets: length });
             loaded.take(record);
-            at += length as usize;
+            at += u64::from(length);
         }
-        loaded.lost_octets = (octets.len() - at) as u64;
-        self.end = at as u64;
+        loaded.lost_octets = octets - at;
+        self.end = at;
         self.file.set_len(self.end)?;
         Ok(loaded)
     }
@@ -320,17 +326,36 @@ fn encode(record: &Record, frames: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The record at the beginning and its whole length, when it is sound.
-fn decode(octets: &[u8]) -> Option<(Record, u32)> {
-    let (length, rest) = octets.split_first_chunk::<4>()?;
-    let (sum, rest) = rest.split_first_chunk::<8>()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let payload = rest.get(..length).filter(|_| length <= RECORD_OCTETS_MAX)?;
-    if checksum(payload) != *sum {
-        return None;
+/// The next record and its whole length; `None` at the end, and where a record is not sound.
+fn next(reader: &mut impl io::Read) -> io::Result<Option<(Record, u32)>> {
+    let mut head = [0; HEAD_OCTETS];
+    if !filled(reader, &mut head)? {
+        return Ok(None);
     }
-    let record = postcard::from_bytes(payload).ok()?;
-    Some((record, u32::try_from(length + HEAD_OCTETS).ok()?))
+    let (length, sum) = head.split_at(4);
+    let length = length.first_chunk().map_or(0, |length| u32::from_le_bytes(*length)) as usize;
+    if length > RECORD_OCTETS_MAX {
+        return Ok(None);
+    }
+    let mut payload = vec![0; length];
+    if !filled(reader, &mut payload)? || checksum(&payload) != sum {
+        return Ok(None);
+    }
+    let record = postcard::from_bytes(&payload).ok();
+    Ok(record.zip(u32::try_from(length + HEAD_OCTETS).ok()))
+}
+
+/// Whether there was enough to fill a buffer with.
+fn filled(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match reader.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_about(record: &Record, server: &str) -> bool {
+    matches!(record, Record::Server(of) if of == server)
 }
 
 fn checksum(payload: &[u8]) -> [u8; 8] {
