@@ -31,7 +31,12 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
         return None;
     }
     let scored = known.filter_map(|candidate| {
-        let far_max = (candidate.chars().count().min(word.len()) / 3).max(1);
+        let chars = candidate.chars().count();
+        let far_max = (chars.min(word.len()) / 3).max(1);
+        // A distance is at least what one word is longer than the other: most need no table.
+        if chars.abs_diff(word.len()) > far_max {
+            return None;
+        }
         let distance = distance(&word, candidate);
         (distance <= far_max && distance < word.len()).then_some((distance, candidate))
     });
