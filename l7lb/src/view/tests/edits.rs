@@ -370,8 +370,8 @@ fn show(view: &GatewayView) -> String {
 
 fn tls_text(plan: &crate::socket::TlsPlan) -> String {
     let action = |action: &TlsAction| match action {
-        TlsAction::Http(by, table) => format!("{} {table:?}", by.listener),
-        TlsAction::Stream(by, stream) => format!("{} {stream:?}", by.listener),
+        TlsAction::Http(by, table) => format!("{by:?} {table:?}"),
+        TlsAction::Stream(by, stream) => format!("{by:?} {stream:?}"),
         TlsAction::Passthrough(stream) => format!("{stream:?}"),
     };
     let all = |names: &HashMap<Box<str>, TlsAction>| {
@@ -416,6 +416,39 @@ fn edit(objects: &mut GatewayObjects, (kind, number, variant): Change) {
             objects.remove(kind, &gone.meta().object);
         }
     }
+}
+
+/// Compiles a world, edits one object and gives whether that can be seen; what is kept must be what
+/// would be made.
+fn is_seen(
+    world: &[(ObjectKind, u8, u16)],
+    (kind, number, variant): (ObjectKind, u8, u16),
+) -> bool {
+    let mut objects = GatewayObjects::default();
+    for (kind, number, variant) in world {
+        objects.put(object(*kind, *number, *variant));
+    }
+    let (before, _) = GatewayView::compile(&objects, &empty());
+    objects.put(object(kind, number, variant));
+    let (after, _) = GatewayView::compile(&objects, &before);
+    let nothing = GatewayView { kept: Arc::clone(&before.kept), ..empty() };
+    let (anew, _) = GatewayView::compile(&objects, &nothing);
+    assert_eq!(show(&after), show(&anew), "after an edit of a {}", kind.name());
+    show(&after) != show(&before)
+}
+
+/// What random edits meet too rarely.
+#[test]
+fn what_is_looked_at_from_afar_is_not_forgotten() {
+    let class = (ObjectKind::GatewayClass, 0, 1);
+    // A Service that a policy's `externalAuth` names and the route does not.
+    let route = (ObjectKind::HttpRoute, 0, 1 | 1 << 12 | 1 << 13);
+    let world = [class, (ObjectKind::Gateway, 0, 0), route, (ObjectKind::HttpPolicy, 0, 7)];
+    assert!(is_seen(&world, (ObjectKind::Service, 0, 0)));
+    // A ListenerSet that admits routes of another namespace.
+    let sets = [class, (ObjectKind::Gateway, 0, 1 << 6), (ObjectKind::ListenerSet, 0, 0)];
+    let world = [sets.as_slice(), &[(ObjectKind::HttpRoute, 0, 0)]].concat();
+    assert!(is_seen(&world, (ObjectKind::ListenerSet, 0, 1)));
 }
 
 proptest! {
