@@ -109,6 +109,11 @@ fn gateway_frontend_client_certificate_validation() {
     {
         assert!(ask(&stage, &pem, port, shown).is_err(), "the handshake fails at {port}");
     }
+    // The ConfigMap alone changes: another authority under the same name.
+    let next = authority(&stage, "ca");
+    served(&stage, &pem, HTTPS, Some(&next));
+    assert!(ask(&stage, &pem, HTTPS, Some(&own)).is_err(), "the authority before is gone");
+    served(&stage, &pem, OTHER, Some(&other));
 }
 
 #[test]
