@@ -19,10 +19,10 @@ pub enum Spread {
     Cpu,
 }
 
-/// How much nicer work is that clients do not wait for. At 5 a thread gets a quarter of a CPU that
-/// answers keep busy, enough to end, and an answer that is due interrupts it (sched(7): each step is
-/// a factor of 1.25).
-const BACKGROUND_NICE: i32 = 5;
+/// How much nicer work is that clients do not wait for (sched(7): each step is a factor of 1.25). At 9 a
+/// thread has an eighth of a CPU that answers keep busy for certain: enough to end, and a worker
+/// that needs 80 % of it still gets that. At 5, a quarter, its queue filled while maps were made.
+const BACKGROUND_NICE: i32 = 9;
 
 /// Makes the calling thread yield to those that answer. What the system refuses is not needed.
 pub(crate) fn yield_to_answers() {
