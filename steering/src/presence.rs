@@ -59,7 +59,8 @@ pub(crate) fn uplinks(policy: &Policy, service: &GlobalService, id: SiteId) -> V
     site.map_or_else(Vec::new, |site| site.uplinks())
 }
 
-/// Whether a service's clients take turns at a site: it has more endpoints than one answer takes.
+/// Whether a service's clients take turns at a site that is no name: it has more endpoints than one
+/// answer takes.
 pub(crate) fn takes_turns(service: &GlobalService, id: SiteId) -> bool {
     endpoints(service, id).is_some_and(|endpoints| {
         let most = usize::from(service.answers.per_site_max.max(1));

@@ -384,3 +384,15 @@ proptest! {
         prop_assert_eq!(&back, &*compiled.snapshot.map);
     }
 }
+
+/// Worlds that found something: a site that is a name, with endpoints of its own all the same, told
+/// clients apart who all get the name.
+#[test]
+fn worlds_that_once_failed() {
+    for seed in [5_515_918_565_941_272_636] {
+        let compiled = Compiled::new(random_world(seed));
+        for family in FAMILIES {
+            walk(&compiled, family).expect("as the reference");
+        }
+    }
+}

@@ -144,7 +144,8 @@ impl<'a> Ranker<'a> {
             weight: service.steering.weights.get(&id).copied().unwrap_or(WEIGHT_DEFAULT),
             is_long_out: flag(long_out, id),
             uplinks: presence::uplinks(policy, service, id),
-            takes_turns: presence::takes_turns(service, id),
+            takes_turns: policy.alias_at(service, id).is_none()
+                && presence::takes_turns(service, id),
         };
         let fallback = match &service.fallback {
             model::service::Fallback::AnswerSites(sites) => sites.as_slice(),
