@@ -124,7 +124,7 @@ pub(super) trait Naming: Object {
 }
 
 /// A route of any kind.
-pub(super) trait Route: Naming {
+pub(super) trait Route: Object {
     /// As far as attaching goes.
     fn view(&self, kind: ObjectKind) -> RouteView<'_>;
 
@@ -178,19 +178,7 @@ impl Route for StreamRoute {
     }
 }
 
-impl Naming for HttpRoute {
-    fn services(&self) -> Box<dyn Iterator<Item = &ObjectRef> + '_> {
-        Box::new(self.targets().map(|target| &target.object))
-    }
-}
-
-impl Naming for GrpcRoute {
-    fn services(&self) -> Box<dyn Iterator<Item = &ObjectRef> + '_> {
-        Box::new(self.targets().map(|target| &target.object))
-    }
-}
-
-impl Naming for StreamRoute {
+impl<R: Route> Naming for R {
     fn services(&self) -> Box<dyn Iterator<Item = &ObjectRef> + '_> {
         Box::new(self.targets().map(|target| &target.object))
     }
